@@ -1,0 +1,119 @@
+"""Named test sets: where they are looked for, and what their ``testset.yaml`` says.
+
+A name is ``SET`` or ``SET/LIST``. Folders are searched in this order: ``testsets/`` of the working
+directory, the folders of ``MAMTRA_EVAL_TESTSETS`` (separated as in ``PATH``), those shipped with
+the package.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mamtra_eval.errors import UserError, unknown_name
+from mamtra_eval.testset import TestSet, read_meta
+
+CARD = "testset.yaml"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One list of a named set, as its card describes it."""
+
+    name: str
+    path: Path
+    language: str
+    summary: str
+    options: dict[str, dict[str, str]]
+    n: int | None
+
+
+def folders() -> list[Path]:
+    """The folders that hold named sets, nearest first."""
+    package = Path(__file__).parent
+    named = os.environ.get("MAMTRA_EVAL_TESTSETS", "").split(os.pathsep)
+    candidates = [Path("testsets"), *map(Path, filter(None, named)), package / "_testsets"]
+    candidates.append(package.parent / "testsets")  # a checkout installed in place
+    return [folder for folder in candidates if folder.is_dir()]
+
+
+def entries() -> dict[str, Entry]:
+    """Every named list by name; a set's default list also under the set's own name."""
+    found: dict[str, Entry] = {}
+    for folder in folders():
+        for card in sorted(folder.glob(f"*/{CARD}")):
+            for name, entry in _read_card(card).items():
+                found.setdefault(name, entry)
+    return found
+
+
+def load(name_or_path: str) -> TestSet:
+    """A test set by name (``mini-en``, ``mini-en/digits``) or by the path of its list or folder."""
+    path = Path(name_or_path)
+    if path.is_file():
+        return _load_list(path)
+    if (path / CARD).is_file():
+        return _load_entry(_read_card(path / CARD)[_card(path / CARD)["name"]])
+    if (path / "meta.lst").is_file():
+        return read_meta(path / "meta.lst")
+    known = entries()
+    if name_or_path in known:
+        return _load_entry(known[name_or_path])
+    error = unknown_name("test set", name_or_path, known)
+    error.fix = f"{error.fix} Or give the path of a meta.lst."
+    raise error
+
+
+def _load_list(path: Path) -> TestSet:
+    card = path.parent / CARD
+    if card.is_file():
+        for entry in _read_card(card).values():
+            if entry.path.resolve() == path.resolve():
+                return _load_entry(entry)
+    return read_meta(path)
+
+
+def _load_entry(entry: Entry) -> TestSet:
+    testset = read_meta(entry.path, name=entry.name, language=entry.language)
+    return replace(testset, options=entry.options)
+
+
+def _read_card(path: Path) -> dict[str, Entry]:
+    card = _card(path)
+    found: dict[str, Entry] = {}
+    for list_name, row in card["lists"].items():
+        options = {key: value for key, value in row.items() if isinstance(value, dict)}
+        entry = Entry(
+            name=f"{card['name']}/{list_name}",
+            path=path.parent / row["file"],
+            language=row.get("language", card["language"]),
+            summary=str(card.get("source", "")),
+            options={k: {o: str(v) for o, v in d.items()} for k, d in options.items()},
+            n=row.get("n"),
+        )
+        found[entry.name] = entry
+        if list_name == card.get("default"):
+            found[card["name"]] = replace(entry, name=card["name"])
+    return found
+
+
+def _card(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        card = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for key in ("name", "language", "lists"):
+            card[key]
+        for row in card["lists"].values():
+            row["file"]
+    except (yaml.YAMLError, OSError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"not a valid test set card ({type(error).__name__}: {error})",
+            where=str(path),
+            fix="It needs name, language and lists, each list with a file; "
+            "see testsets/mini-en/testset.yaml.",
+        ) from error
+    loaded: dict[str, Any] = card
+    return loaded

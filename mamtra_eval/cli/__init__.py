@@ -1,0 +1,70 @@
+"""The command line: ``mamtra-eval``. These are the only rooms that print.
+
+Exit codes: 0 done, 1 done with more failed clips than allowed, 2 bad input, 130 interrupted. Bad
+input gets one paragraph on standard error; ``--debug`` anywhere adds the traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from mamtra_eval.cli import doctor, evaluate, listing, report, testsets
+
+app = typer.Typer(
+    name="mamtra-eval",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Evaluate speech synthesis: speak a test set, score it, say what is real.",
+)
+app.command()(evaluate.evaluate)
+app.command()(evaluate.run)
+app.command()(report.report)
+app.command()(report.leaderboard)
+app.command("list")(listing.listing)
+app.command()(doctor.doctor)
+app.add_typer(testsets.app, name="testset")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from mamtra_eval import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[  # noqa: ARG001 -- handled by its callback
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[  # noqa: ARG001 -- taken off by main, so that it works anywhere
+        bool, typer.Option("--debug", help="Tracebacks for errors; works behind any command.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point: run the command line and turn errors into exit codes."""
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    from mamtra_eval.errors import UserError
+
+    try:
+        app([argument for argument in arguments if argument != "--debug"])
+    except UserError as error:
+        if debug:
+            raise
+        sys.stderr.write(f"mamtra-eval: {error}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nInterrupted. The same command goes on from here.\n")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read the output has gone; nothing is left to say
+        sys.exit(0)

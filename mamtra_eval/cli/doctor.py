@@ -1,0 +1,102 @@
+"""``doctor``: what of the harness works on this machine, and what to do about the rest."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Annotated, NamedTuple
+
+import typer
+
+EXTRAS = {
+    "whisper": ("asr", "openai-whisper: the recogniser of the published protocols"),
+    "speechbrain": ("speaker", "speechbrain: a second speaker encoder"),
+    "torchaudio": ("speaker", "torchaudio, which speechbrain needs"),
+    "mamba_ssm": ("mamba", "mamba-ssm: fused kernels, needs a CUDA device"),
+}
+CORE = ("torch", "soundfile", "soxr", "jiwer", "omegaconf", "onnxruntime", "pocketsphinx",
+        "webrtcvad", "espeakng_loader", "httpx")  # fmt: skip
+
+
+class Check(NamedTuple):
+    """One line of the report; ``fix`` is empty where nothing is to be done."""
+
+    name: str
+    state: str
+    detail: str
+    fix: str = ""
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False) -> None:
+    """Check packages, extras, weights and devices; exit code 1 if the core does not work."""
+    import json
+
+    checks = [_core(name) for name in CORE]
+    checks += [_extra(name) for name in EXTRAS]
+    checks += [_speaker_weights(), _dnsmos_networks(), _cuda()]
+    if as_json:
+        typer.echo(json.dumps([check._asdict() for check in checks], indent=2, ensure_ascii=False))
+    else:
+        for check in checks:
+            typer.echo(f"{check.state:<8} {check.name}: {check.detail}")
+            if check.fix:
+                typer.echo(f"         {check.fix}")
+    if any(check.state == "broken" for check in checks):
+        raise typer.Exit(1)
+
+
+def _core(name: str) -> Check:
+    try:
+        module = importlib.import_module(name)
+    except Exception as error:  # noqa: BLE001 -- a broken wheel can raise anything (OSError, say)
+        return Check(name, "broken", f"{type(error).__name__}: {error}",
+                     "Install the package again: pip install --force-reinstall mamtra-eval")  # fmt: skip
+    return Check(name, "ok", str(getattr(module, "__version__", "installed")))
+
+
+def _extra(name: str) -> Check:
+    extra, purpose = EXTRAS[name]
+    fix = f"pip install 'mamtra-eval[{extra}]'"
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name == name:
+            return Check(name, "absent", f"optional; {purpose}", fix)
+        return Check(name, "unusable", f"optional; it needs {error.name}", f"pip install {error.name}")
+    except Exception as error:  # noqa: BLE001 -- torchaudio raises OSError on a CPU torch
+        reason = str(error).partition("\n")[0]
+        hint = "Its wheel is built for CUDA: install the CUDA build of torch, or go without it."
+        return Check(name, "unusable", f"optional; {type(error).__name__}: {reason}",
+                     hint if isinstance(error, OSError) else fix)  # fmt: skip
+    return Check(name, "ok", str(getattr(module, "__version__", "installed")))
+
+
+def _speaker_weights() -> Check:
+    from mamtra_eval.errors import UserError
+    from mamtra_eval.speakers import ge2e
+
+    try:
+        path = ge2e.find_weights()
+    except UserError as error:
+        return Check("GE2E weights", "broken", error.what, error.fix or "")
+    return Check("GE2E weights", "ok", path.name)
+
+
+def _dnsmos_networks() -> Check:
+    from mamtra_eval.errors import UserError
+    from mamtra_eval.metrics import dnsmos
+
+    try:
+        paths = dnsmos.find_networks()
+    except UserError as error:
+        return Check("DNSMOS networks", "broken", error.what, error.fix or "")
+    return Check("DNSMOS networks", "ok", ", ".join(path.name for path in paths))
+
+
+def _cuda() -> Check:
+    try:
+        import torch
+    except Exception:  # noqa: BLE001 -- reported above as broken
+        return Check("CUDA", "absent", "torch does not import")
+    if not torch.cuda.is_available():
+        return Check("CUDA", "absent", "no device: models run on the CPU")
+    return Check("CUDA", "ok", torch.cuda.get_device_name())

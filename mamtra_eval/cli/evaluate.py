@@ -1,0 +1,119 @@
+"""``evaluate`` and ``run``: speak, score, report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+Out = Annotated[Path | None, typer.Option("--out", help="Run folder; continued if it exists.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+Limit = Annotated[int | None, typer.Option("--limit", help="Only the first N utterances.")]
+Retry = Annotated[
+    bool, typer.Option("--retry-failed", help="Try what failed in an earlier start again.")
+]
+
+
+def evaluate(
+    targets: Annotated[
+        list[str],
+        typer.Argument(metavar="TARGET...", help="recorded | espeak | espeak:voice=en-us+f3 | FOLDER "
+                       "| http://host:port/v1/audio/speech?model=x | 'command:PROG {text} {out}'; "
+                       "NAME=TARGET names it."),
+    ],
+    testset: Annotated[str, typer.Option(help="Name, or path of a meta.lst.")],
+    metrics: Annotated[
+        str | None, typer.Option(help="Comma-separated; all that the test set allows.")
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="System that the others are compared with; the first.")
+    ] = None,
+    out: Out = None,
+    limit: Limit = None,
+    repeats: Annotated[int | None, typer.Option(help="Clips per utterance; 1.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the synthesis; 0.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any key of the configuration, "
+                     "e.g. asr.grammar=digits, statistics.resamples=2000."),
+    ] = None,
+    max_failures: Annotated[
+        int | None, typer.Option(help="Failed clips beyond this number make the exit code 1; 0.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes; one a core.")] = None,
+    retry_failed: Retry = False,
+    as_json: Json = False,
+) -> None:  # fmt: skip
+    """Evaluate systems on a test set: synthesize, score, report."""
+    from mamtra_eval import config as configuration
+    from mamtra_eval import targets as naming
+
+    named = naming.name_all(targets)
+    values: dict[str, Any] = {
+        "testset": testset,
+        "systems": named,
+        "metrics": _names(metrics),
+        "baseline": _baseline(baseline, named),
+        "limit": limit,
+        "repeats": repeats,
+        "seed": seed,
+        "max_failures": max_failures,
+        "execution": {"workers": workers},
+    }
+    given = {key: value for key, value in values.items() if value is not None}
+    _carry_out(configuration.build(given, settings or [], where="command line"), out,
+               retry_failed, as_json)  # fmt: skip
+
+
+def run(
+    config: Annotated[str, typer.Argument(metavar="CONFIG_OR_PRESET", help="YAML file or preset.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Over what the file says.")
+    ] = None,
+    out: Out = None,
+    limit: Limit = None,
+    retry_failed: Retry = False,
+    as_json: Json = False,
+) -> None:
+    """Evaluate what a configuration file or a preset describes."""
+    from mamtra_eval import config as configuration
+
+    extra = [f"limit={limit}"] if limit is not None else []
+    _carry_out(configuration.load(config, [*(overrides or []), *extra]), out, retry_failed, as_json)
+
+
+def _carry_out(config: Any, out: Path | None, retry_failed: bool, as_json: bool) -> None:  # noqa: ANN401
+    from mamtra_eval import pipeline, results
+    from mamtra_eval.cli import output, progress
+    from mamtra_eval.store import Store
+
+    folder = pipeline.evaluate(config, out, progress=progress.choose(), retry_failed=retry_failed)
+    with Store(folder) as store:
+        found = results.collect(store)
+        reports = output.write_reports(found)
+        if as_json:
+            typer.echo(output.to_json(output.document(found)))
+        else:
+            output.print_table(found)
+            typer.echo("\n".join(reports))
+        _judge(found.n_failed, config.max_failures)
+
+
+def _judge(n_failed: int, allowed: int) -> None:
+    """Exit code 1 for more failures than allowed, with a word on standard error."""
+    if n_failed:
+        typer.echo(f"{n_failed} clips failed (allowed: {allowed}); each has its reason in the "
+                   "reports.", err=True)  # fmt: skip
+    if n_failed > allowed:
+        raise typer.Exit(1)
+
+
+def _names(text: str | None) -> list[str] | None:
+    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _baseline(given: str | None, named: dict[str, str]) -> str | None:
+    """A baseline may also be named by its target."""
+    by_target = {target: name for name, target in named.items()}
+    return by_target.get(given, given) if given and given not in named else given

@@ -1,0 +1,98 @@
+"""What commands print of a run: a table for people, one document for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from mamtra_eval import registry
+from mamtra_eval.report import _format as form
+from mamtra_eval.report import leaderboard
+from mamtra_eval.results import Results, Value
+from mamtra_eval.statistics.bootstrap import Estimate
+
+
+def write_reports(results: Results) -> list[str]:
+    """Write every kind of report into the run folder; returns their paths."""
+    return [str(registry.load("report", name).write(results)) for name in registry.plugins("report")]
+
+
+def print_table(results: Results) -> None:
+    """The leaderboard on standard output."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    figures = leaderboard.columns(results)
+    testset = results.testset
+    table = Table(title=Text(f"{testset['name']}, {testset['n']} utterances"), box=box.SIMPLE_HEAD,
+                  title_justify="left")  # fmt: skip
+    table.add_column("System", overflow="fold")
+    for figure in figures:
+        arrow = "↑" if figure.higher_is_better else "↓"
+        table.add_column(f"{figure.title or figure.name} {arrow}", justify="right")
+    table.add_column("Clips", justify="right")
+    for system in results.systems:
+        cells = [Text(_cell(system.values[figure.name])) for figure in figures]
+        name = system.row.name + (" (baseline)" if system.is_baseline else "")
+        table.add_row(Text(name), *cells, f"{system.n_clips - system.n_failed}/{system.n_clips}")
+    Console(soft_wrap=False).print(table)
+
+
+def document(results: Results) -> dict[str, Any]:
+    """The run as one JSON-able document; rates as fractions, ``null`` where undefined."""
+    return {
+        "run": str(results.store.folder),
+        "testset": {key: results.testset[key] for key in ("name", "sha256", "n")},
+        "systems": [
+            {
+                "name": system.row.name,
+                "metrics": {
+                    figure.name: _value(system.values[figure.name], metric.signature, results)
+                    for metric, figure in results.figures
+                },
+            }
+            for system in results.systems
+        ],
+    }
+
+
+def to_json(value: Any) -> str:  # noqa: ANN401 -- any JSON value
+    """Strict JSON: NaN would be no JSON."""
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _cell(value: Value) -> str:
+    total = value.n + value.n_failed
+    if value.estimate is None:
+        return f"– 0/{total}"
+    shown = form.amount(value.figure, value.estimate.value)
+    partial = value.n_failed and value.figure.failed is None
+    return f"{shown}\n{form.interval(value.figure, value.estimate)}" + (
+        f"\n{value.n}/{total}" if partial else ""
+    )
+
+
+def _value(value: Value, signature: str, results: Results) -> dict[str, Any]:
+    return {
+        **_estimate(value.estimate),
+        "level": results.level,
+        "n": value.n,
+        "n_failed": value.n_failed,
+        "unit": value.figure.unit,
+        "signature": f"{signature}|agg:{value.figure.aggregate}|ci:{results.interval}",
+        "difference": {**_estimate(value.difference), "n": value.n_paired}
+        if value.difference
+        else None,
+    }
+
+
+def _estimate(estimate: Estimate | None) -> dict[str, float | None]:
+    if estimate is None:
+        return {"value": None, "low": None, "high": None}
+    return {
+        key: number if number is not None and math.isfinite(number) else None
+        for key, number in estimate._asdict().items()
+    }

@@ -1,0 +1,75 @@
+"""What can go wrong, said so that the reader knows what to do.
+
+``UserError`` is the caller's to mend and ends the command (exit code 2). ``SynthesisError`` and
+``MeasurementError`` concern one clip: the pipeline turns them into a failure row and goes on.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+class UserError(Exception):
+    """Bad input: what is wrong, where it stands, what to do about it."""
+
+    def __init__(self, what: str, *, where: str | None = None, fix: str | None = None) -> None:
+        super().__init__(what, where, fix)
+        self.what = what
+        self.where = where
+        self.fix = fix
+
+    def __str__(self) -> str:
+        parts = [f"{self.where}: {self.what}" if self.where else self.what, self.fix]
+        return " ".join(_sentence(part) for part in parts if part)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Errors travel from worker processes; the default would lose the keyword arguments.
+        return _restore, (type(self), self.what, self.where, self.fix)
+
+
+class MissingExtra(UserError):
+    """A package that only some installations have is needed and absent, or does not import."""
+
+    def __init__(self, feature: str, package: str, extra: str, cause: BaseException) -> None:
+        super().__init__(
+            f"{feature} needs the package {package}, which does not import here "
+            f"({type(cause).__name__}: {cause})",
+            fix=f"Install it with: pip install 'mamtra-eval[{extra}]'",
+        )
+
+
+class SynthesisError(Exception):
+    """A system made no clip for an utterance. The message becomes the failure row."""
+
+
+class MeasurementError(Exception):
+    """A metric could not be taken of a clip. The message becomes the failure row."""
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """The error for a name that is none of ``known``, with the nearest ones first."""
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"Did you mean {near[0]}? " if near else ""
+    return UserError(f"there is no {kind} named {name!r}", fix=f"{hint}Known: {', '.join(known)}.")
+
+
+def describe(error: BaseException) -> str:
+    """One line for a failure row: the message alone of an expected error, else with its class."""
+    message = " ".join(str(error).split())
+    if isinstance(error, SynthesisError | MeasurementError | UserError):
+        return message
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def _restore(cls: type[UserError], what: str, where: str | None, fix: str | None) -> UserError:
+    error = cls.__new__(cls)
+    UserError.__init__(error, what, where=where, fix=fix)
+    return error
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text if text.endswith((".", "?", "!", ":")) else f"{text}."

@@ -1,0 +1,1 @@
+"""Where the work runs. Whichever executor is used, the rows are the same."""

@@ -1,0 +1,204 @@
+"""Worker processes on this machine, one task at a time each.
+
+A *handler* is made once in every worker by ``factory(*args)`` and then works through batches:
+``handler(payloads)`` yields ``(index, result)`` as each is done. Results reach the parent one by
+one, so that what is finished is kept whatever happens next.
+
+What a worker can't survive (a crash in native code, out of memory, a hang) costs one payload: the
+worker is ended and replaced, what else was in its batch is handed out again alone, and the payload
+that was being worked on is reported as lost. A ``UserError`` in a worker ends the whole run.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from mamtra_eval.errors import UserError, describe
+
+Handler = Callable[[Sequence[Any]], Iterable[tuple[int, Any]]]
+OnResult = Callable[[Any, Any], None]
+OnLost = Callable[[Any, str], None]
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+@dataclass
+class _Worker:
+    """One process with what it is working on."""
+
+    process: Any
+    connection: Connection
+    batch: list[Any] = field(default_factory=list)
+    pending: set[int] = field(default_factory=set)
+    deadline: float = float("inf")
+
+
+class LocalExecutor:
+    """A pool of spawned processes for one stage of a run."""
+
+    def __init__(self, workers: int | None = None, timeout_s: float = 300.0) -> None:
+        self.workers = workers or os.cpu_count() or 1
+        self.timeout_s = timeout_s
+
+    def run(self, factory: Callable[..., Handler], args: tuple[Any, ...],
+            batches: Iterable[Sequence[Any]], on_result: OnResult, on_lost: OnLost,
+            workers: int | None = None) -> None:  # fmt: skip
+        """Work through all batches; returns when each payload had a result or was lost.
+
+        Args:
+            factory: picklable; makes the handler in the worker from ``args``.
+            batches: lists of picklable payloads.
+            on_result: called in this process with (payload, result).
+            on_lost: called with (payload, reason) where its worker died or hung.
+            workers: at most this many processes, instead of the executor's own number.
+        """
+        queue = deque(list(batch) for batch in batches)
+        count = min(workers or self.workers, len(queue))
+        pool: list[_Worker] = []
+        with _single_threaded(count):
+            try:
+                pool.extend(self._start(factory, args) for _ in range(count))
+                while queue or any(worker.pending for worker in pool):
+                    self._hand_out(pool, queue)
+                    for worker in self._ready(pool):
+                        if not self._receive(worker, on_result):
+                            self._bury(worker, queue, on_lost)
+                            pool[pool.index(worker)] = self._start(factory, args)
+            finally:
+                _end(pool)
+
+    def _start(self, factory: Callable[..., Handler], args: tuple[Any, ...]) -> _Worker:
+        context = multiprocessing.get_context("spawn")
+        here, there = context.Pipe()
+        process = context.Process(target=_work, args=(there, factory, args), daemon=True)
+        process.start()
+        there.close()
+        return _Worker(process, here)
+
+    def _hand_out(self, pool: list[_Worker], queue: deque[list[Any]]) -> None:
+        for worker in pool:
+            if queue and not worker.pending:
+                worker.batch = queue.popleft()
+                worker.pending = set(range(len(worker.batch)))
+                worker.deadline = time.monotonic() + self.timeout_s
+                try:
+                    worker.connection.send(worker.batch)
+                except OSError:
+                    pass  # it died idle: the read that follows finds that out
+
+    def _ready(self, pool: list[_Worker]) -> list[_Worker]:
+        """Workers with a message, or past their deadline (those are killed first)."""
+        busy = [worker for worker in pool if worker.pending]
+        patience = max(0.0, min(worker.deadline for worker in busy) - time.monotonic())
+        wait([worker.connection for worker in busy], timeout=patience + 0.01)
+        ready = []
+        for worker in busy:
+            if worker.connection.poll():
+                ready.append(worker)
+            elif time.monotonic() > worker.deadline:
+                worker.process.kill()
+                ready.append(worker)
+        return ready
+
+    def _receive(self, worker: _Worker, on_result: OnResult) -> bool:
+        """Take one message; False if the worker is gone."""
+        try:
+            index, result = worker.connection.recv()
+        except (EOFError, OSError, pickle.UnpicklingError):
+            return False
+        if index is None:
+            raise result
+        worker.pending.discard(index)
+        worker.deadline = time.monotonic() + self.timeout_s
+        on_result(worker.batch[index], result)
+        return True
+
+    def _bury(self, worker: _Worker, queue: deque[list[Any]], on_lost: OnLost) -> None:
+        late = time.monotonic() > worker.deadline
+        worker.process.join(5)
+        reason = _reason(worker.process.exitcode)
+        if late:
+            reason = f"no result within {self.timeout_s:g} s; the worker was ended"
+        worker.connection.close()
+        left = [worker.batch[index] for index in sorted(worker.pending)]
+        if len(left) == 1:
+            on_lost(left[0], reason)
+        else:  # which of them did it shows when each is tried alone
+            queue.extendleft([payload] for payload in reversed(left))
+
+
+def _reason(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        name = signal.Signals(-exitcode).name
+        hint = " (out of memory?)" if name == "SIGKILL" else ""
+        return f"the worker process died: {name}{hint}"
+    return f"the worker process ended with exit code {exitcode}"
+
+
+def _end(pool: list[_Worker]) -> None:
+    for worker in pool:
+        worker.connection.close()  # an idle worker ends by itself, releasing what it holds
+    for worker in pool:
+        worker.process.join(0 if worker.pending else 2)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+
+
+@contextmanager
+def _single_threaded(count: int) -> Iterator[None]:
+    """Let workers that share the cores start with one numeric thread each."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    if count > 1:
+        os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _work(connection: Connection, factory: Callable[..., Handler], args: tuple[Any, ...]) -> None:
+    """A worker's life: until the parent closes the pipe or dies."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    _die_with_parent()
+    try:
+        handler = factory(*args)
+        while True:
+            try:
+                batch = connection.recv()
+            except (EOFError, OSError):
+                return
+            for index, result in handler(batch):
+                connection.send((index, result))
+    except BrokenPipeError:
+        return
+    except UserError as error:
+        connection.send((None, error))
+    except Exception as error:  # noqa: BLE001 -- told to the parent, which ends the run
+        connection.send((None, RuntimeError(f"a worker failed: {describe(error)}")))
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,149 @@
+"""Test sets from outside: unpack the official Seed-TTS-eval archive, inspect any set.
+
+The archive (``seedtts_testset``) holds ``en/meta.lst`` (1088 utterances), ``zh/meta.lst`` (2020)
+and ``zh/hardcase.lst`` (400, without ground truth). It is checked before anything is written: every
+member must be a plain file or folder that stays below the target. It is unpacked beside the target
+and moved into place as the last step, so that a broken import leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tarfile
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mamtra_eval import audio
+from mamtra_eval.catalogue import CARD
+from mamtra_eval.errors import UserError
+from mamtra_eval.testset import TestSet, read_meta
+
+OFFICIAL = {
+    "en": ("en/meta.lst", "en", 1088),
+    "zh": ("zh/meta.lst", "zh", 2020),
+    "hard": ("zh/hardcase.lst", "zh", 400),
+}
+"""List name: (path below the archive's root, language, utterances)."""
+MAX_BYTES = 20 * 2**30
+MAX_MEMBERS = 200_000
+
+
+def unpack(archive: Path, target: Path, name: str, *, any_counts: bool = False) -> list[str]:
+    """Unpack the official archive as the named test set ``target``; returns what to tell the user.
+
+    Raises:
+        UserError: the archive is not readable, unsafe or not the expected one, or the target is
+            there already. Nothing is written then.
+    """
+    if target.exists():
+        raise UserError("the folder is there already", where=str(target),
+                        fix="Remove it, or choose another name with --name.")  # fmt: skip
+    try:
+        with tarfile.open(archive) as tar:
+            members = tar.getmembers()
+            _check_members(members, archive)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=target.parent, prefix=".import-") as folder:
+                tar.extractall(folder, members=members, filter="data")
+                root = _root(Path(folder), archive)
+                lines = _finish(root, archive, name, any_counts)
+                shutil.move(str(root), str(target))
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise UserError(f"the archive can't be unpacked ({error})", where=str(archive),
+                        fix="Download it again.") from error  # fmt: skip
+    return [*lines, f"unpacked to {target}; use it with --testset {name}/en"]
+
+
+def inspect(testset: TestSet) -> dict[str, Any]:
+    """What is in a set, as plain values; UserError for recordings that can't be read."""
+    seconds = 0.0
+    prompts = {item.prompt_audio for item in testset.utterances if item.prompt_audio}
+    truths = [item.ground_truth for item in testset.utterances if item.ground_truth]
+    problems = []
+    for path in [*sorted(prompts), *truths]:
+        try:
+            clip = audio.read(path)
+            seconds += clip.duration_s if path in prompts else 0.0
+        except audio.AudioError as error:
+            problems.append(str(error))
+    if problems:
+        shown = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if problems[5:] else "")
+        raise UserError(shown, where=str(testset.path), fix="Mend or replace these recordings.")
+    words = sum(len(item.text.split()) for item in testset.utterances)
+    return {
+        "name": testset.name,
+        "list": str(testset.path),
+        "language": testset.language,
+        "utterances": len(testset.utterances),
+        "words": words,
+        "prompts": len(prompts),
+        "prompt_seconds": round(seconds, 1),
+        "ground_truth": len(truths),
+        "options": testset.options,
+        "sha256": testset.sha256(),
+    }
+
+
+def _check_members(members: list[tarfile.TarInfo], archive: Path) -> None:
+    total = 0
+    for member in members:
+        path = PurePosixPath(member.name)
+        total += member.size
+        problem = None
+        if path.is_absolute() or ".." in path.parts or "\\" in member.name:
+            problem = "leads out of the target folder"
+        elif not (member.isfile() or member.isdir()):
+            problem = "is neither a file nor a folder (links are refused)"
+        if problem:
+            raise UserError(f"member {member.name!r} {problem}", where=str(archive),
+                            fix="This is not the official archive: do not unpack it.")  # fmt: skip
+    if total > MAX_BYTES or len(members) > MAX_MEMBERS:
+        raise UserError(
+            f"it would unpack to {len(members)} members and {total / 2**30:.1f} GiB",
+            where=str(archive),
+            fix=f"At most {MAX_MEMBERS} members and {MAX_BYTES / 2**30:.0f} GiB are accepted.",
+        )
+
+
+def _root(folder: Path, archive: Path) -> Path:
+    """The folder that holds ``en/`` and ``zh/``: the archive's top, or one folder below."""
+    for candidate in [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]:
+        if any((candidate / path).is_file() for path, _, _ in OFFICIAL.values()):
+            return candidate
+    wanted = ", ".join(path for path, _, _ in OFFICIAL.values())
+    raise UserError(f"it holds none of the lists {wanted}", where=str(archive),
+                    fix="Give the archive seedtts_testset.")  # fmt: skip
+
+
+def _finish(root: Path, archive: Path, name: str, any_counts: bool) -> list[str]:
+    """Read every list, compare its length, write the card; one line per list."""
+    import yaml
+
+    lines, lists = [], {}
+    for list_name, (relative, language, expected) in OFFICIAL.items():
+        path = root / relative
+        if not path.is_file():
+            lines.append(f"{list_name}: {relative} is not in the archive")
+            continue
+        n = len(read_meta(path, language=language).utterances)
+        if n != expected and not any_counts:
+            raise UserError(
+                f"{relative} has {n} utterances, the official list has {expected}",
+                where=str(archive),
+                fix="Download it again, or accept it as it is with --any-counts.",
+            )
+        lists[list_name] = {"file": relative, "n": n, "language": language,
+                            "sha256": audio.sha256(path)}  # fmt: skip
+        lines.append(f"{list_name}: {n} utterances")
+    card = {
+        "name": name,
+        "language": next(iter(lists.values()))["language"],
+        "licence": "see the archive's source; not part of this project",
+        "source": f"Seed-TTS-eval, archive {archive.name}, SHA-256 {audio.sha256(archive)}",
+        "default": next(iter(lists)),
+        "lists": lists,
+    }
+    (root / CARD).write_text(yaml.safe_dump(card, sort_keys=False), encoding="utf-8")
+    return lines
+

@@ -1,0 +1,111 @@
+"""Metrics: what is measured on a clip. One file each.
+
+A plugin module offers ``create(options) -> Metric``. A metric turns one ``Item`` into one
+``Reading`` of additive counts; the figures of a report (rates, means, intervals) are derived from
+the counts by the recipe in ``figures``, so that they can be pooled, resampled and recomputed.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from mamtra_eval import audio
+from mamtra_eval.errors import MeasurementError
+from mamtra_eval.testset import TestSet
+
+
+@dataclass
+class Item:
+    """One clip with what it is measured against. Audio is decoded once for all metrics."""
+
+    utterance: str
+    text: str
+    path: Path
+    prompt_audio: Path | None = None
+    language: str = "en"
+
+    @cached_property
+    def clip(self) -> audio.Clip:
+        """The clip as it was made; MeasurementError if it can't be read."""
+        try:
+            return audio.read(self.path)
+        except audio.AudioError as error:
+            raise MeasurementError(str(error)) from error
+
+    @cached_property
+    def samples_16k(self) -> audio.Samples:
+        """The clip at 16 kHz, clipped to full scale; MeasurementError if it is not finite."""
+        if not np.isfinite(self.clip.samples).all():
+            raise MeasurementError("the clip holds samples that are not finite (NaN or infinity)")
+        samples = audio.resample(self.clip.samples, self.clip.sample_rate_hz, 16000)
+        return np.clip(samples, -1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one metric found on one clip.
+
+    Attributes:
+        counts: additive numbers (errors and words; a score, to be divided by the readings).
+        evidence: what a reader needs to believe them (a transcript, an alignment, flags).
+    """
+
+    counts: dict[str, float]
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """How a number of the report follows from counts.
+
+    Attributes:
+        name: as in tables and ``--json``.
+        numerator, denominator: names of counts; without a denominator every reading counts 1.
+        aggregate: ``mean`` of the per-utterance ratios, or ``pooled`` (ratio of the sums).
+        unit: ``fraction`` (shown in percent), ``cosine``, ``mos``, …
+        higher_is_better: direction of the arrow.
+        failed: what ratio a clip without a reading counts as in this figure (its denominator comes
+            from ``Metric.failed_counts``); ``None`` leaves such clips out.
+        headline: whether leaderboards show it.
+        title: for people; the name where empty.
+    """
+
+    name: str
+    numerator: str
+    denominator: str | None = None
+    aggregate: Literal["mean", "pooled"] = "mean"
+    unit: str = "score"
+    higher_is_better: bool = True
+    failed: float | None = None
+    headline: bool = True
+    title: str = ""
+
+
+class Metric(ABC):
+    """One way of measuring a clip."""
+
+    figures: tuple[Figure, ...]
+    note: str = ""
+    """What a reader of the report must know about the figures."""
+
+    @abstractmethod
+    def signature(self) -> str:
+        """Everything the readings depend on, as ``key:value|key:value``."""
+
+    @abstractmethod
+    def measure(self, item: Item) -> Reading:
+        """Take one reading; MeasurementError if the clip does not allow it."""
+
+    def check(self, testset: TestSet) -> None:
+        """UserError if no clip of this test set could ever be measured (no prompts, language)."""
+
+    def failed_counts(self, text: str, language: str) -> dict[str, float]:
+        """The denominators that a clip without a reading has all the same (its words, say)."""
+        del text, language
+        return {}

@@ -1,0 +1,80 @@
+"""Speaker similarity (SIM): cosine of the clip's and the prompt's voice embeddings.
+
+Higher is better; 1 is the same embedding. The scale belongs to the encoder: figures of different
+encoders must not be compared, and a published SIM of another encoder is no reference.
+
+Options:
+    encoder: speaker encoder, a plugin of the kind ``speakers`` (default ``ge2e``, which needs no
+        download). No unit.
+
+Every clip is compared with the prompt of its own utterance, as in Seed-TTS-eval. An utterance
+without a prompt, or audio in which no voice is found, gives no reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mamtra_eval import registry
+from mamtra_eval.errors import MeasurementError, unknown_name
+from mamtra_eval.metrics import Figure, Item, Metric, Reading
+from mamtra_eval.speakers import Embedding, SpeakerEncoder
+
+DEFAULTS = {"encoder": "ge2e"}
+
+
+class Similarity(Metric):
+    """Cosine similarity; the embedding of a prompt is kept, since many clips share one."""
+
+    figures = (
+        Figure(name="similarity", numerator="cosine", unit="cosine", title="Speaker similarity"),
+    )
+    note = "Cosines of different speaker encoders are on different scales."
+
+    def __init__(self, encoder: str) -> None:
+        self._encoder_name = encoder
+        self._prompts: dict[tuple[Path, int, int], Embedding] = {}
+
+    def signature(self) -> str:
+        """The encoder's own signature."""
+        return f"metric:similarity|{self._encoder.signature()}"
+
+    def measure(self, item: Item) -> Reading:
+        """Compare the clip with its prompt."""
+        if item.prompt_audio is None:
+            raise MeasurementError("the utterance has no prompt audio to compare with")
+        prompt = self._embed_prompt(item, item.prompt_audio)
+        clip = self._encoder.embed(item.samples_16k)
+        return Reading({"cosine": float(np.dot(clip.astype(np.float64), prompt))})
+
+    def _embed_prompt(self, item: Item, path: Path) -> Embedding:
+        try:
+            stat = path.stat()
+            # With time and size, so that a file replaced under the same name is read again.
+            key = (path, stat.st_mtime_ns, stat.st_size)
+            if key not in self._prompts:
+                prompt = replace(item, path=path, prompt_audio=None)
+                self._prompts[key] = self._encoder.embed(prompt.samples_16k)
+        except (MeasurementError, OSError) as error:
+            raise MeasurementError(f"prompt: {error}") from error
+        return self._prompts[key]
+
+    @cached_property
+    def _encoder(self) -> SpeakerEncoder:
+        encoder: SpeakerEncoder = registry.create("speakers", self._encoder_name, {})
+        return encoder
+
+
+def create(options: Mapping[str, Any]) -> Metric:
+    """Make the metric; UserError for an unknown encoder. Nothing heavy is imported yet."""
+    encoder = registry.read_options("metric similarity", options, DEFAULTS)["encoder"]
+    known = registry.plugins("speakers")
+    if encoder not in known:
+        raise unknown_name(registry.KINDS["speakers"], encoder, known)
+    return Similarity(encoder)

@@ -1,0 +1,125 @@
+"""Word error rate by a recogniser: substitutions, deletions and insertions against the text.
+
+Options (section ``asr`` of a configuration): ``backend`` names the recogniser (``pocketsphinx``),
+``normalizer`` the text rule of both sides (``seed_tts``); all others are the recogniser's own
+(``grammar``). Edit distance by jiwer.
+
+``wer`` is the mean of the utterances' rates, as Seed-TTS-eval has it; ``wer_pooled`` divides all
+errors by all words. Neither is clipped at 100 %: a runaway clip counts in full. Each stands also
+with failed clips counted as 100 % (``…_incl_failed``), so that a system can't win by failing.
+For Chinese the words are characters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from mamtra_eval import registry
+from mamtra_eval.asr import Recognizer
+from mamtra_eval.errors import MeasurementError, UserError
+from mamtra_eval.metrics import Figure, Item, Metric, Reading
+from mamtra_eval.normalize import Normalizer
+from mamtra_eval.testset import TestSet
+
+OPTION_SECTION = "asr"
+
+
+class WordErrorRate(Metric):
+    """Transcribe, normalise both sides, count the edits."""
+
+    figures = (
+        Figure("wer", "errors", "words", unit="fraction", higher_is_better=False,
+               title="WER, mean of utterances"),
+        Figure("wer_pooled", "errors", "words", "pooled", unit="fraction", higher_is_better=False,
+               title="WER, pooled"),
+        Figure("wer_incl_failed", "errors", "words", unit="fraction", higher_is_better=False,
+               failed=1.0, headline=False, title="WER, failed clips as 100 %"),
+        Figure("wer_pooled_incl_failed", "errors", "words", "pooled", unit="fraction",
+               higher_is_better=False, failed=1.0, headline=False,
+               title="WER pooled, failed clips as 100 %"),
+        Figure("wer_substitutions", "substitutions", "words", "pooled", unit="fraction",
+               higher_is_better=False, headline=False, title="Substitutions, pooled"),
+        Figure("wer_deletions", "deletions", "words", "pooled", unit="fraction",
+               higher_is_better=False, headline=False, title="Deletions, pooled"),
+        Figure("wer_insertions", "insertions", "words", "pooled", unit="fraction",
+               higher_is_better=False, headline=False, title="Insertions, pooled"),
+    )  # fmt: skip
+
+    def __init__(self, recognizer: Recognizer, normalizer: Normalizer) -> None:
+        self.recognizer = recognizer
+        self.normalizer = normalizer
+
+    def signature(self) -> str:
+        """Recogniser, normaliser and the version of the edit distance."""
+        distance = f"jiwer-{version('jiwer')}"
+        return f"{self.recognizer.signature()}|norm:{self.normalizer.signature}|edit:{distance}"
+
+    def check(self, testset: TestSet) -> None:
+        """UserError if the recogniser does not know the language."""
+        known = self.recognizer.languages
+        if known is not None and testset.language not in known:
+            raise UserError(
+                f"the recogniser knows {', '.join(sorted(known))}, the test set is in "
+                f"{testset.language}",
+                fix="Choose another with --set asr.backend=NAME (mamtra-eval list asr).",
+            )
+
+    def measure(self, item: Item) -> Reading:
+        """Counts of errors and words, with transcript and alignment as evidence."""
+        reference = self._reference(item.text, item.language)
+        heard = self.recognizer.transcribe(item.samples_16k, item.language)
+        hypothesis = self.normalizer(heard.text, item.language)
+        return count_edits(reference, hypothesis, {"transcript": heard.text, **heard.evidence})
+
+    def failed_counts(self, text: str, language: str) -> dict[str, float]:
+        """The words of the reference."""
+        return {"words": len(self._reference(text, language).split(" "))}
+
+    def _reference(self, text: str, language: str) -> str:
+        reference = self.normalizer(text, language)
+        if not reference:
+            raise MeasurementError(f"the text {text!r} has no words left after normalisation")
+        return reference
+
+
+def count_edits(reference: str, hypothesis: str, evidence: dict[str, Any]) -> Reading:
+    """Edit counts between normalised texts; ``reference`` must not be empty."""
+    import jiwer
+
+    # Words are what spaces separate, on both sides; jiwer's own transforms do nothing more here.
+    output = jiwer.process_words(reference, hypothesis)
+    words = output.hits + output.substitutions + output.deletions
+    edits = output.substitutions + output.deletions + output.insertions
+    counts = {
+        "errors": edits,
+        "words": words,
+        "substitutions": output.substitutions,
+        "deletions": output.deletions,
+        "insertions": output.insertions,
+    }
+    return Reading(counts, {**evidence, "alignment": _alignment(output)})
+
+
+def _alignment(output: Any) -> list[tuple[str, str, str]]:  # noqa: ANN401 -- jiwer.WordOutput
+    """(operation, reference word, heard word) in order; the absent side is empty."""
+    reference, hypothesis = output.references[0], output.hypotheses[0]
+    rows: list[tuple[str, str, str]] = []
+    for chunk in output.alignments[0]:
+        left = reference[chunk.ref_start_idx : chunk.ref_end_idx]
+        right = hypothesis[chunk.hyp_start_idx : chunk.hyp_end_idx]
+        length = max(len(left), len(right))
+        left += [""] * (length - len(left))
+        right += [""] * (length - len(right))
+        rows += [(chunk.type, *pair) for pair in zip(left, right, strict=True)]
+    return rows
+
+
+def create(options: Mapping[str, Any]) -> WordErrorRate:
+    """The metric with its recogniser and text rule."""
+    rest = dict(options)
+    backend = str(rest.pop("backend", None) or "pocketsphinx")
+    rule = str(rest.pop("normalizer", None) or "seed_tts")
+    recognizer: Recognizer = registry.create("asr", backend, rest)
+    return WordErrorRate(recognizer, registry.create("normalize", rule, {}))

@@ -1,0 +1,196 @@
+"""Plan, synthesize, score: what is done is never done twice.
+
+``evaluate`` brings a run folder to its end, from wherever it stands: a new one, one that was
+killed, one that gets a further system. Afterwards the folder holds a row for everything that was
+planned. Reports read those rows (``mamtra_eval.report``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+from mamtra_eval import config as configuration
+from mamtra_eval import plan as planning
+from mamtra_eval import provenance, registry
+from mamtra_eval.config import RunConfig
+from mamtra_eval.executors.local import LocalExecutor
+from mamtra_eval.metrics import Item
+from mamtra_eval.plan import Plan
+from mamtra_eval.rows import ClipKey, ClipRow
+from mamtra_eval.stages import Failure, Made, Scorer, ScoreTask, Synthesizer, Taken
+from mamtra_eval.store import Store, now
+from mamtra_eval.systems import Request, System
+
+Advance = Callable[[], None]
+
+
+class Progress(Protocol):
+    """Whoever wants to know how far a stage is."""
+
+    def stage(self, title: str, total: int) -> AbstractContextManager[Advance]:
+        """A stage begins; call what it yields after each of ``total`` items."""
+        ...
+
+
+class Silent:
+    """Progress that tells nobody."""
+
+    def stage(self, title: str, total: int) -> AbstractContextManager[Advance]:  # noqa: ARG002
+        """Nothing is shown."""
+        return nullcontext(lambda: None)
+
+
+def evaluate(config: RunConfig, out: Path | None = None, *, progress: Progress | None = None,
+             retry_failed: bool = False) -> Path:  # fmt: skip
+    """Run a configuration to its end and return the run folder.
+
+    Args:
+        config: what to measure.
+        out: the run folder; by default one named after the test set and the configuration's hash,
+            so that the same call continues what an earlier one began.
+        progress: told how far it is.
+        retry_failed: try failed clips and readings again instead of keeping their rows.
+
+    Raises:
+        UserError: for whatever is wrong with the configuration, before anything is made.
+    """
+    plan = planning.make(config)
+    folder = out or plan.default_folder()
+    with Store(folder, create=True) as store, store.lock():
+        planning.enter(plan, store)
+        _write_provenance(plan, store)
+        if retry_failed:
+            store.forget_failures(list(plan.systems))
+        show = progress or Silent()
+        synthesize(plan, store, show)
+        score(plan, store, show)
+        store.set_meta("finished", now())
+    return folder
+
+
+def synthesize(plan: Plan, store: Store, progress: Progress) -> None:
+    """Make every planned clip of the plan's systems that is not there yet."""
+    folders = {row.name: row.folder for row in store.systems()}
+    rows = {row.key: row for row in store.clips()}
+    for name, spec in plan.systems.items():
+        missing = [request for request in plan.requests(name)
+                   if _is_missing(store, rows[ClipKey(name, request.utterance, request.repeat)])]  # fmt: skip
+        if not missing:
+            continue
+        system: System = registry.create("systems", spec.kind, spec.options)
+        executor = _executor(plan)
+        with progress.stage(f"Speaking  {name}", len(missing)) as advance:
+            executor.run(
+                Synthesizer, (spec, store.folder, folders[name]),
+                planning.batches(missing, system.batch_size),
+                on_result=_clip_writer(store, name, advance),
+                on_lost=_clip_loser(store, name, advance),
+                workers=min(system.max_processes or executor.workers, executor.workers),
+            )  # fmt: skip
+        system.close()
+
+
+def score(plan: Plan, store: Store, progress: Progress) -> None:
+    """Take every reading that is missing of the clips that are there."""
+    tasks = _score_tasks(plan, store)
+    if not tasks:
+        return
+    with progress.stage("Scoring", len(tasks)) as advance:
+        retries: list[ScoreTask] = []
+        executor = _executor(plan)
+        write = _reading_writer(store, advance)
+
+        def lost(task: ScoreTask, reason: str) -> None:
+            # Which metric it was shows when each is taken alone.
+            if len(task.metrics) > 1:
+                retries.extend(ScoreTask(task.system, task.repeat, task.item, (metric,))
+                               for metric in task.metrics)  # fmt: skip
+            else:
+                store.fail_reading(_key(task), task.metrics[0], reason)
+            advance()
+
+        args = (plan.metric_options,)
+        executor.run(Scorer, args, [[task] for task in tasks], write, lost)
+        executor.run(Scorer, args, [[task] for task in retries], write, lost)
+
+
+def _executor(plan: Plan) -> LocalExecutor:
+    return LocalExecutor(plan.config.execution.workers, plan.config.execution.timeout_s)
+
+
+def _is_missing(store: Store, row: ClipRow) -> bool:
+    if row.status == "done" and not (store.folder / (row.path or "")).is_file():
+        store.forget_clip(row.key)  # somebody deleted the file: make it anew
+        return True
+    return row.status == "planned"
+
+
+def _clip_writer(store: Store, system: str, advance: Advance) -> Callable[[Request, Made | Failure], None]:
+    def write(request: Request, result: Made | Failure) -> None:
+        key = ClipKey(system, request.utterance, request.repeat)
+        if isinstance(result, Failure):
+            store.fail_clip(key, result.error)
+        else:
+            store.finish_clip(
+                key, path=result.path, sha256=result.sha256, duration_s=result.duration_s,
+                sample_rate_hz=result.sample_rate_hz, synthesis_s=result.synthesis_s,
+            )  # fmt: skip
+        advance()
+
+    return write
+
+
+def _clip_loser(store: Store, system: str, advance: Advance) -> Callable[[Request, str], None]:
+    def lose(request: Request, reason: str) -> None:
+        store.fail_clip(ClipKey(system, request.utterance, request.repeat), reason)
+        advance()
+
+    return lose
+
+
+def _reading_writer(store: Store, advance: Advance) -> Callable[[ScoreTask, dict[str, Taken | Failure]], None]:
+    def write(task: ScoreTask, results: dict[str, Taken | Failure]) -> None:
+        with store.transaction():
+            for metric, result in results.items():
+                if isinstance(result, Failure):
+                    store.fail_reading(_key(task), metric, result.error)
+                else:
+                    store.add_reading(_key(task), metric, result.reading, result.measure_s)
+        advance()
+
+    return write
+
+
+def _key(task: ScoreTask) -> ClipKey:
+    return ClipKey(task.system, task.item.utterance, task.repeat)
+
+
+def _score_tasks(plan: Plan, store: Store) -> list[ScoreTask]:
+    """One task per clip that lacks readings; a later metric also reaches earlier systems' clips."""
+    done = store.reading_keys()
+    items = {item.id: item for item in store.utterances()}
+    tasks = []
+    for row in store.clips():
+        missing = tuple(name for name in plan.metrics if (row.key, name) not in done)
+        if row.status == "done" and missing and row.path:
+            utterance = items[row.key.utterance]
+            item = Item(utterance.id, utterance.text, store.folder / row.path,
+                        utterance.prompt_audio, plan.testset.language)  # fmt: skip
+            tasks.append(ScoreTask(row.key.system, row.key.repeat, item, missing))
+    return tasks
+
+
+def _write_provenance(plan: Plan, store: Store) -> None:
+    # A run that grew keeps the systems of its earlier starts in run.yaml.
+    everything = replace(plan.config, systems={row.name: row.target for row in store.systems()})
+    path = store.folder / "run.yaml"
+    path.write_text(configuration.to_yaml(everything), encoding="utf-8")
+    starts = store.meta("starts", [])
+    store.set_meta("starts", [*starts, {"at": now(), **provenance.collect()}])
+    first = store.meta("baseline", store.systems()[0].name)
+    store.set_meta("baseline", plan.config.baseline or first)
+    store.set_meta("statistics", configuration.to_dict(plan.config)["statistics"])

@@ -1,0 +1,218 @@
+"""The plan of a run: what is to be made and measured, and whether it fits what is there.
+
+Making the plan touches no model: test set, systems' identities, metrics' signatures. A run folder
+is continued only with the same things under the same names, so that no figure mixes two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mamtra_eval import catalogue, registry, targets
+from mamtra_eval.config import DEFAULT_METRICS, RunConfig, to_dict
+from mamtra_eval.errors import MeasurementError, UserError, unknown_name
+from mamtra_eval.metrics import Metric
+from mamtra_eval.rows import ClipKey, MetricRow, SystemRow
+from mamtra_eval.store import Store
+from mamtra_eval.systems import Request, System
+from mamtra_eval.targets import SystemSpec
+from mamtra_eval.testset import TestSet
+
+_WITHOUT_EFFECT_ON_ROWS = ("execution", "statistics", "max_failures", "baseline", "metrics")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a run will do."""
+
+    config: RunConfig
+    testset: TestSet
+    testset_sha256: str
+    systems: dict[str, SystemSpec]
+    identities: dict[str, dict[str, Any]]
+    metrics: dict[str, Metric]
+    metric_options: dict[str, dict[str, Any]]
+    notes: tuple[str, ...]
+
+    def requests(self, system: str) -> list[Request]:
+        """The clips of one system, with the seed of each."""
+        return requests(self.testset, system, self.config)
+
+    def default_folder(self) -> Path:
+        """A folder that the same command finds again, and another command does not."""
+        content = {key: value for key, value in to_dict(self.config).items()
+                   if key not in _WITHOUT_EFFECT_ON_ROWS}  # fmt: skip
+        content["identities"] = self.identities
+        content["testset"] = self.testset_sha256
+        text = json.dumps(content, sort_keys=True, default=str)
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", self.testset.name).strip("-.") or "run"
+        return Path("reports") / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def make(config: RunConfig) -> Plan:
+    """Resolve and check a configuration; UserError for whatever could not work."""
+    full = catalogue.load(config.testset)
+    testset = full.first(config.limit)
+    specs = {name: targets.parse(name, target) for name, target in config.systems.items()}
+    identities = {}
+    for name, spec in specs.items():
+        system: System = registry.create("systems", spec.kind, spec.options)
+        identities[name] = system.identity(requests(testset, name, config))
+        system.close()
+    metrics, options, notes = _metrics(config, testset)
+    return Plan(config, testset, testset.sha256(), specs, identities, metrics, options, tuple(notes))
+
+
+def requests(testset: TestSet, system: str, config: RunConfig) -> list[Request]:
+    """One request per utterance and repeat, in list order."""
+    return [
+        Request(
+            utterance=item.id,
+            text=item.text,
+            prompt_text=item.prompt_text,
+            prompt_audio=item.prompt_audio,
+            ground_truth=item.ground_truth,
+            language=testset.language,
+            repeat=repeat,
+            seed=item_seed(config.seed, system, item.id, repeat),
+        )
+        for item in testset.utterances
+        for repeat in range(config.repeats)
+    ]
+
+
+def item_seed(seed: int, system: str, utterance: str, repeat: int) -> int:
+    """A seed of 31 bits that belongs to the item, wherever and in whatever order it is made."""
+    text = f"{seed}\x1f{system}\x1f{utterance}\x1f{repeat}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") & 0x7FFFFFFF
+
+
+def enter(plan: Plan, store: Store) -> None:
+    """Write the plan into a run folder; UserError if the folder holds another run's rows."""
+    _check_baseline(plan, store)
+    _check_testset(plan, store)
+    _check_same("system", {row.name: {"kind": row.kind, **row.identity} for row in store.systems()},
+                {name: {"kind": plan.systems[name].kind, **identity}
+                 for name, identity in plan.identities.items()}, store)  # fmt: skip
+    _check_same("metric", {row.name: row.signature for row in store.metrics()},
+                {name: metric.signature() for name, metric in plan.metrics.items()}, store)  # fmt: skip
+    with store.transaction():
+        store.add_utterances(plan.testset.utterances)
+        for name, spec in plan.systems.items():
+            store.add_system(SystemRow(name, spec.kind, spec.target, folder_name(name),
+                                       plan.identities[name]))  # fmt: skip
+            for request in plan.requests(name):
+                key = ClipKey(name, request.utterance, request.repeat)
+                store.add_clip(key, request.seed)
+        for name, metric in plan.metrics.items():
+            store.add_metric(MetricRow(name, metric.signature(), metric.note, metric.figures))
+            _add_failed_counts(name, metric, plan.testset, store)
+        store.set_meta("testset", {
+            "name": plan.testset.name, "language": plan.testset.language,
+            "sha256": plan.testset_sha256, "n": len(plan.testset.utterances),
+            "repeats": plan.config.repeats, "seed": plan.config.seed,
+        })  # fmt: skip
+        store.set_meta("notes", list(plan.notes))
+
+
+def folder_name(system: str) -> str:
+    """A file name for a system: its own where that is safe, else a readable one with a hash."""
+    safe = re.sub(r"[^A-Za-z0-9._+=-]+", "_", system)[:80].lstrip(".")
+    if safe == system:
+        return safe
+    return f"{safe}-{hashlib.sha256(system.encode()).hexdigest()[:6]}"
+
+
+def _metrics(config: RunConfig, testset: TestSet) -> tuple[dict[str, Metric], dict[str, dict[str, Any]], list[str]]:  # fmt: skip
+    """Metrics by name, their options, and a note for each default one that was left out."""
+    metrics: dict[str, Metric] = {}
+    options: dict[str, dict[str, Any]] = {}
+    notes: list[str] = []
+    for name in dict.fromkeys(config.metrics or DEFAULT_METRICS):
+        found = metric_options(name, config, testset)
+        metric: Metric = registry.create("metrics", name, found)
+        try:
+            metric.check(testset)
+        except UserError as error:
+            if config.metrics:
+                raise
+            notes.append(f"{name} was left out: {error}")
+            continue
+        metrics[name], options[name] = metric, found
+    if not metrics:
+        raise UserError("no metric is left", fix=" ".join(notes))
+    return metrics, options, notes
+
+
+def metric_options(name: str, config: RunConfig, testset: TestSet) -> dict[str, Any]:
+    """Options of a metric: those the test set sets, under those of the configuration."""
+    section = getattr(registry.load("metrics", name), "OPTION_SECTION", name)
+    configured = to_dict(config)
+    own = configured.get(section) if section in {"asr", "speaker", "dnsmos", "health"} else None
+    if own is None:
+        own = configured["options"].get(name, {})
+    return {**testset.options.get(section, {}), **own}
+
+
+def _add_failed_counts(name: str, metric: Metric, testset: TestSet, store: Store) -> None:
+    for item in testset.utterances:
+        try:
+            counts = metric.failed_counts(item.text, testset.language)
+        except MeasurementError:
+            continue  # its clip gets a failure row that says why
+        if counts:
+            store.add_failed_counts(name, item.id, counts)
+
+
+def _check_baseline(plan: Plan, store: Store) -> None:
+    known = {*plan.systems, *(row.name for row in store.systems())}
+    if plan.config.baseline is not None and plan.config.baseline not in known:
+        raise unknown_name("system for the baseline", plan.config.baseline, known)
+
+
+def _check_testset(plan: Plan, store: Store) -> None:
+    before = store.meta("testset")
+    if before is None:
+        return
+    known = {item.id: item for item in store.utterances()}
+    here = {item.id: item for item in plan.testset.utterances}
+    for label, old, new in (
+        ("seed", before["seed"], plan.config.seed),
+        ("test set", before["name"], plan.testset.name),
+    ):
+        if old != new:
+            raise _other(store, f"{label} {old}", f"{label} {new}")
+    if len(here) == before["n"] and before["sha256"] != plan.testset_sha256:
+        raise _other(store, "another content of the test set", plan.testset.name)
+    changed = [utt for utt in here if utt in known and here[utt].text != known[utt].text]
+    if changed:
+        raise _other(store, f"another text of {changed[0]}", "the one in the list")
+    if len(here) < before["n"] or plan.config.repeats < before["repeats"]:
+        raise _other(store, f"{before['n']} utterances x {before['repeats']}",
+                     f"{len(here)} x {plan.config.repeats}")  # fmt: skip
+
+
+def _check_same(kind: str, before: dict[str, Any], now: dict[str, Any], store: Store) -> None:
+    for name in before.keys() & now.keys():
+        if before[name] != now[name]:
+            raise _other(store, f"{kind} {name} as {_show(before[name])}", _show(now[name]))
+
+
+def _other(store: Store, before: str, now: str) -> UserError:
+    return UserError(f"the run there has {before}, this command {now}", where=str(store.folder),
+                     fix="Choose a new folder with --out.")  # fmt: skip
+
+
+def _show(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+
+
+def batches(items: Sequence[Request], size: int) -> list[list[Request]]:
+    """Requests in lists of at most ``size``."""
+    return [list(items[start : start + size]) for start in range(0, len(items), size)]

@@ -1,0 +1,55 @@
+"""What a run was made with: versions, machine, configuration. Facts, collected once a start."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import mamtra_eval
+
+PACKAGES = (
+    "torch", "numpy", "soundfile", "soxr", "jiwer", "pocketsphinx", "onnxruntime", "speechmos",
+    "espeakng-loader", "httpx", "webrtcvad-wheels",
+)  # fmt: skip
+
+
+def collect() -> dict[str, Any]:
+    """Versions and machine as plain values; nothing that identifies the user."""
+    return {
+        "mamtra_eval": mamtra_eval.__version__,
+        "python": platform.python_version(),
+        "packages": {name: found for name in PACKAGES if (found := _version(name))},
+        "platform": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "device": _device(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass  # not Linux
+    return platform.processor() or "unknown"
+
+
+def _device() -> str:
+    # torch is not imported for this: a run whose evaluators don't need it should not load it.
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        return str(torch.cuda.get_device_name())
+    return "cpu"

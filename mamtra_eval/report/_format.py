@@ -1,0 +1,44 @@
+"""Numbers as people read them: percent with one decimal, cosines with three, scores with two."""
+
+from __future__ import annotations
+
+from mamtra_eval.metrics import Figure
+from mamtra_eval.results import Value
+from mamtra_eval.statistics.bootstrap import Estimate
+
+DECIMALS = {"fraction": 1, "cosine": 3, "mos": 2}
+
+
+def amount(figure: Figure, value: float, *, signed: bool = False) -> str:
+    """A value in its unit; the sign always shown if ``signed``."""
+    decimals = DECIMALS.get(figure.unit, 3)
+    scaled = 100 * value if figure.unit == "fraction" else value
+    shown = f"{scaled:+.{decimals}f}" if signed else f"{scaled:.{decimals}f}"
+    return f"{shown} %" if figure.unit == "fraction" and not signed else shown
+
+
+def interval(figure: Figure, estimate: Estimate, *, signed: bool = False) -> str:
+    """``[low, high]`` without the unit; ``[n/a]`` where there is none."""
+    if estimate.low is None or estimate.high is None:
+        return "[n/a]"
+    ends = (amount(figure, end, signed=signed).removesuffix(" %")
+            for end in (estimate.low, estimate.high))  # fmt: skip
+    return f"[{', '.join(ends)}]"
+
+
+def verdict(figure: Figure, difference: Estimate) -> str:
+    """``better``, ``worse`` or ``undecided``, by whether the interval excludes zero."""
+    low, high = difference.low, difference.high
+    if low is None or high is None or low <= 0 <= high:
+        return "undecided"
+    return "better" if (low > 0) == figure.higher_is_better else "worse"
+
+
+def difference(value: Value) -> str:
+    """A paired difference with its mark and interval; a dash where there is none."""
+    if value.difference is None:
+        return "–"
+    mark = {"better": "▲", "worse": "▼", "undecided": "○"}[verdict(value.figure, value.difference)]
+    shown = amount(value.figure, value.difference.value, signed=True)
+    points = " pt" if value.figure.unit == "fraction" else ""
+    return f"{mark} {shown}{points} {interval(value.figure, value.difference, signed=True)}"

@@ -1,0 +1,107 @@
+"""The data of report.html: a run as plain JSON values, with paths relative to the run folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from mamtra_eval.metrics import Figure, Reading
+from mamtra_eval.results import Results, SystemResult, Value
+from mamtra_eval.rows import ClipRow
+from mamtra_eval.statistics.bootstrap import Estimate
+
+
+def build(results: Results) -> dict[str, Any]:
+    """Everything that the page shows."""
+    starts = results.store.meta("starts", [])
+    return {
+        "title": results.store.folder.absolute().name,
+        "created": results.store.meta("finished") or (starts[-1]["at"] if starts else ""),
+        "version": results.version,
+        "run": results.store.folder.as_posix(),
+        "testset": {key: results.testset[key] for key in ("name", "language", "n", "sha256")},
+        "figures": [
+            {
+                "name": figure.name,
+                "title": figure.title or figure.name,
+                "unit": figure.unit,
+                "higher_is_better": figure.higher_is_better,
+                "headline": figure.headline,
+                "metric": metric.name,
+                "signature": metric.signature,
+                "note": metric.note,
+            }
+            for metric, figure in results.figures
+        ],
+        "systems": [_system(system, results.level) for system in results.systems],
+        "clips": [_clip(clip, results) for clip in results.clips],
+        "notes": [f"Intervals: {results.interval}.", *results.store.meta("notes", [])],
+    }
+
+
+def _system(system: SystemResult, level: float) -> dict[str, Any]:
+    return {
+        "name": system.row.name,
+        "kind": system.row.kind,
+        "target": system.row.target,
+        "is_baseline": system.is_baseline,
+        "clips": system.n_clips,
+        "clips_failed": system.n_failed,
+        "figures": {name: _value(value, level) for name, value in system.values.items()},
+    }
+
+
+def _value(value: Value, level: float) -> dict[str, Any]:
+    difference = None
+    if value.difference:
+        difference = {**_estimate(value.difference), "n": value.n_paired}
+    return {**_estimate(value.estimate), "level": level, "n": value.n, "n_failed": value.n_failed,
+            "difference": difference}  # fmt: skip
+
+
+def _estimate(estimate: Estimate | None) -> dict[str, float | None]:
+    return estimate._asdict() if estimate else {"value": None, "low": None, "high": None}
+
+
+def _clip(clip: ClipRow, results: Results) -> dict[str, Any]:
+    utterance = results.utterances[clip.key.utterance]
+    values: dict[str, float | None] = {}
+    failures: dict[str, str] = {}
+    evidence: dict[str, Any] = {}
+    for metric in results.metrics:
+        reading = results.readings.get((clip.key, metric.name))
+        if isinstance(reading, str):
+            failures[metric.name] = reading
+        for figure in metric.figures:
+            if figure.headline:
+                values[figure.name] = _single(figure, reading)
+        if isinstance(reading, Reading):
+            evidence |= {key: reading.evidence[key] for key in ("transcript", "alignment", "flags")
+                         if key in reading.evidence}  # fmt: skip
+    return {
+        "system": clip.key.system,
+        "utterance": clip.key.utterance,
+        "repeat": clip.key.repeat,
+        "text": utterance.text,
+        "audio": clip.path,
+        "prompt": _relative(utterance.prompt_audio, results.store.folder),
+        "duration_s": clip.duration_s,
+        "error": clip.error,
+        "values": values,
+        "failures": failures,
+        "transcript": evidence.get("transcript"),
+        "alignment": evidence.get("alignment"),
+        "flags": evidence.get("flags", []),
+    }
+
+
+def _single(figure: Figure, reading: Reading | str | None) -> float | None:
+    if not isinstance(reading, Reading):
+        return None
+    below = reading.counts[figure.denominator] if figure.denominator else 1.0
+    return reading.counts[figure.numerator] / below if below else None
+
+
+def _relative(path: Path | None, folder: Path) -> str | None:
+    return Path(os.path.relpath(path, folder)).as_posix() if path else None

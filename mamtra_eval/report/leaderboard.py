@@ -1,0 +1,169 @@
+"""leaderboard.md: a table that GitHub renders, every figure with interval, coverage, signature.
+
+One row a system in the order of the run, best value of each column in bold; below, the paired
+differences to the baseline, then the signatures as footnotes. ``mamtra-eval leaderboard RUN...``
+puts several runs into one document, one section each: figures of different runs share a table
+only where signatures, test set and baseline's rows are the same, which is left to the reader.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mamtra_eval.metrics import Figure
+from mamtra_eval.report._format import amount, difference, interval
+from mamtra_eval.results import Results, SystemResult, Value
+
+FILE = "leaderboard.md"
+
+
+def write(results: Results) -> Path:
+    """Write ``leaderboard.md`` into the run folder; returns its path."""
+    path = results.store.folder / FILE
+    path.write_text(render(results), encoding="utf-8")
+    return path
+
+
+def render(results: Results, footnotes: str = "") -> str:
+    """The leaderboard of one run as Markdown.
+
+    ``footnotes`` is put before their numbers, so that several can share a document.
+    """
+    testset = results.testset
+    lines = [
+        f"# {escape(testset['name'])}: {len(results.systems)} systems, "
+        f"{testset['n']} utterances"
+        + (f" × {testset['repeats']}" if testset["repeats"] > 1 else ""),
+        "",
+        *_table(results, footnotes),
+        "",
+        *_differences(results),
+        *_failures(results),
+        *_footnotes(results, footnotes),
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def columns(results: Results) -> list[Figure]:
+    """The figures that a leaderboard shows."""
+    return [figure for _, figure in results.figures if figure.headline]
+
+
+def escape(text: str) -> str:
+    """Text that Markdown and HTML take literally, on one line."""
+    text = " ".join(text.split())
+    for character in "\\`*_{}[]<>|#~":
+        text = text.replace(character, f"\\{character}" if character not in "<>" else
+                            {"<": "&lt;", ">": "&gt;"}[character])  # fmt: skip
+    return text
+
+
+def heading(figure: Figure, footnote: str) -> str:
+    """Title, direction and footnote of a column."""
+    arrow = "↑" if figure.higher_is_better else "↓"
+    return f"{escape(figure.title or figure.name)} {arrow}[^{footnote}]"
+
+
+def _table(results: Results, prefix: str) -> list[str]:
+    figures = columns(results)
+    numbers = _footnote_numbers(results, prefix)
+    titles = ["System", *(heading(figure, numbers[figure.name]) for figure in figures), "Clips"]
+    best = {figure.name: _best(results, figure) for figure in figures}
+    rows = [titles, ["---", *["---:"] * (len(figures) + 1)]]
+    for system in results.systems:
+        cells = [_cell(system.values[figure.name], best[figure.name]) for figure in figures]
+        rows.append(
+            [_name(system), *cells, _coverage(system.n_clips - system.n_failed, system.n_clips)]
+        )
+    return [f"| {' | '.join(row)} |" for row in rows]
+
+
+def _cell(value: Value, best: float | None) -> str:
+    if value.estimate is None:
+        return f"– ({_coverage(0, value.n + value.n_failed)})"
+    shown = amount(value.figure, value.estimate.value)
+    shown = f"**{shown}**" if value.estimate.value == best else shown
+    partial = value.n_failed and value.figure.failed is None
+    of = f" ({_coverage(value.n, value.n + value.n_failed)})" if partial else ""
+    return f"{shown} {interval(value.figure, value.estimate)}{of}"
+
+
+def _best(results: Results, figure: Figure) -> float | None:
+    found = [system.values[figure.name].estimate for system in results.systems]
+    values = [estimate.value for estimate in found if estimate]
+    if len(values) < 2:
+        return None
+    return max(values) if figure.higher_is_better else min(values)
+
+
+def _name(system: SystemResult) -> str:
+    return escape(system.row.name) + (" (baseline)" if system.is_baseline else "")
+
+
+def _coverage(n: int, of: int) -> str:
+    return f"{n}/{of}"
+
+
+def _differences(results: Results) -> list[str]:
+    others = [system for system in results.systems if not system.is_baseline]
+    baseline = next((system for system in results.systems if system.is_baseline), None)
+    if not others or baseline is None:
+        return []
+    figures = columns(results)
+    rows = [["System", *(escape(figure.title or figure.name) for figure in figures)],
+            ["---", *["---:"] * len(figures)]]  # fmt: skip
+    for system in others:
+        rows.append([escape(system.row.name),
+                     *(difference(system.values[figure.name]) for figure in figures)])  # fmt: skip
+    return [
+        f"## Difference to {escape(baseline.row.name)}",
+        "",
+        "Paired over the utterances that both have. ▲ better, ▼ worse: the interval excludes zero. "
+        "○ undecided, which is not the same as equal.",
+        "",
+        *(f"| {' | '.join(row)} |" for row in rows),
+        "",
+    ]
+
+
+def _failures(results: Results) -> list[str]:
+    if not results.n_failed:
+        return []
+    lines = ["## Failed clips", ""]
+    metric_names = [metric.name for metric in results.metrics]
+    for clip in results.clips:
+        errors = [clip.error] if clip.error else []
+        for name in metric_names:
+            reading = results.readings.get((clip.key, name))
+            if isinstance(reading, str):
+                errors.append(f"{name}: {reading}")
+        if errors:
+            again = f" ({clip.key.repeat})" if clip.key.repeat else ""
+            lines.append(f"- {escape(clip.key.system)}, {escape(clip.key.utterance)}{again}: "
+                         f"{escape('; '.join(errors))}")  # fmt: skip
+        if len(lines) > 22:
+            lines.append("- … more in report.html")
+            break
+    return [*lines, ""]
+
+
+def _footnote_numbers(results: Results, prefix: str) -> dict[str, str]:
+    return {figure.name: f"{prefix}{number}"
+            for number, metric in enumerate(results.metrics, start=1)
+            for figure in metric.figures}  # fmt: skip
+
+
+def _footnotes(results: Results, prefix: str) -> list[str]:
+    lines = []
+    for number, metric in enumerate(results.metrics, start=1):
+        note = f" {metric.note}" if metric.note else ""
+        lines.append(f"[^{prefix}{number}]: `{metric.signature}`{note}")
+    testset = results.testset
+    lines += [
+        "",
+        f"Intervals: {results.interval}. Test set `{testset['sha256'][:12]}`, "
+        f"language {testset['language']}, synthesis seed {testset['seed']}; "
+        f"mamtra-eval {results.version}.",
+        *(f"\nNote: {escape(note)}" for note in results.store.meta("notes", [])),
+    ]
+    return lines

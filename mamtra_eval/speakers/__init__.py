@@ -1,0 +1,29 @@
+"""Speaker encoders: a voice as a vector. One file each.
+
+A plugin module offers ``create(options) -> SpeakerEncoder``. Making an encoder must be cheap and
+import no torch: its signature is read in processes that never measure. Weights are loaded at the
+first ``embed``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import numpy.typing as npt
+
+from mamtra_eval.audio import Samples
+
+Embedding = npt.NDArray[np.float32]
+
+
+class SpeakerEncoder(ABC):
+    """Maps speech to a point on the unit sphere; the cosine of two points compares the voices."""
+
+    @abstractmethod
+    def embed(self, samples_16k: Samples) -> Embedding:
+        """Embedding of length 1, float32 (d,); MeasurementError if there is no voice in it."""
+
+    @abstractmethod
+    def signature(self) -> str:
+        """Everything the embeddings depend on, as ``key:value|key:value``."""

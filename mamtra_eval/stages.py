@@ -1,0 +1,110 @@
+"""What workers do: make clips, and take readings of them. Runs inside worker processes.
+
+Both are handlers of ``executors.local``: made once a process, then called with batches.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mamtra_eval import audio, registry
+from mamtra_eval.audio import Clip
+from mamtra_eval.errors import UserError, describe
+from mamtra_eval.metrics import Item, Metric, Reading
+from mamtra_eval.systems import Request, System
+from mamtra_eval.targets import SystemSpec
+
+
+@dataclass(frozen=True)
+class Made:
+    """A clip that lies in the run folder."""
+
+    path: str
+    sha256: str
+    duration_s: float
+    sample_rate_hz: int
+    synthesis_s: float
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why there is no clip, or no reading."""
+
+    error: str
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A reading and the seconds it took."""
+
+    reading: Reading
+    measure_s: float
+
+
+@dataclass(frozen=True)
+class ScoreTask:
+    """One clip and the metrics still to be taken of it."""
+
+    system: str
+    repeat: int
+    item: Item
+    metrics: tuple[str, ...]
+
+
+class Synthesizer:
+    """Makes clips with one system and writes them into the run folder."""
+
+    def __init__(self, spec: SystemSpec, run: Path, folder: str) -> None:
+        self.run = run
+        self.folder = Path("clips") / folder
+        (run / self.folder).mkdir(parents=True, exist_ok=True)
+        self.system: System = registry.create("systems", spec.kind, spec.options)
+
+    def __call__(self, requests: Sequence[Request]) -> Iterator[tuple[int, Made | Failure]]:
+        """A clip or a failure for each request."""
+        started = time.perf_counter()
+        for index, result in self.system.speak_many(requests):
+            elapsed = time.perf_counter() - started
+            yield index, self._keep(requests[index], result, elapsed)
+            started = time.perf_counter()
+
+    def _keep(self, request: Request, result: Clip | Exception, seconds: float) -> Made | Failure:
+        if isinstance(result, UserError):
+            raise result
+        if isinstance(result, Exception):
+            return Failure(describe(result))
+        if len(result.samples) == 0:
+            return Failure("the system made a clip without samples")
+        again = f".{request.repeat}" if request.repeat else ""
+        path = audio.write(result, self.run / self.folder / f"{request.utterance}{again}")
+        relative = (self.folder / path.name).as_posix()
+        return Made(relative, audio.sha256(path), result.duration_s, result.sample_rate_hz, seconds)
+
+
+class Scorer:
+    """Takes readings; each metric is made when first needed and kept."""
+
+    def __init__(self, options: dict[str, dict[str, Any]]) -> None:
+        self.options = options
+        self.metrics: dict[str, Metric] = {}
+
+    def __call__(self, tasks: Sequence[ScoreTask]) -> Iterator[tuple[int, dict[str, Taken | Failure]]]:
+        """A reading or a failure for each metric of each clip."""
+        for index, task in enumerate(tasks):
+            yield index, {name: self._measure(name, task.item) for name in task.metrics}
+
+    def _measure(self, name: str, item: Item) -> Taken | Failure:
+        started = time.perf_counter()
+        try:
+            if name not in self.metrics:
+                self.metrics[name] = registry.create("metrics", name, self.options[name])
+            reading = self.metrics[name].measure(item)
+        except UserError:
+            raise
+        except Exception as error:  # noqa: BLE001 -- a failure is a row, never the run's end
+            return Failure(describe(error))
+        return Taken(reading, time.perf_counter() - started)

@@ -1,0 +1,1 @@
+"""Statistics: arrays in, numbers out. Imports nothing else of the package."""

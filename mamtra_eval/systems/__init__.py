@@ -1,0 +1,72 @@
+"""Systems: anything that speaks a text, optionally in the voice of a prompt. One file each.
+
+A plugin module offers ``create(options) -> System``. Making a system must be cheap: it is made in
+the parent process to learn its ``identity``, and again in every worker that runs it. Models are
+loaded at the first ``speak``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mamtra_eval.audio import Clip
+
+
+@dataclass(frozen=True)
+class Request:
+    """One clip to be made.
+
+    Attributes:
+        utterance: its id in the test set.
+        text: what to say.
+        prompt_text, prompt_audio: the voice to say it in, where the set has prompts.
+        ground_truth: the recording of this very text, where the set has one.
+        language: of the text, as in the test set (``en``, ``zh``).
+        repeat: 0, 1, …: which of several clips of the same text.
+        seed: for everything random; it belongs to (system, utterance, repeat), not to a worker.
+    """
+
+    utterance: str
+    text: str
+    prompt_text: str | None = None
+    prompt_audio: Path | None = None
+    ground_truth: Path | None = None
+    language: str = "en"
+    repeat: int = 0
+    seed: int = 0
+
+
+class System(ABC):
+    """A speech synthesizer, or a source of speech that stands in the place of one."""
+
+    batch_size: int = 1
+    """Most requests handed over in one call of ``speak_many``."""
+
+    max_processes: int | None = None
+    """Most worker processes that may run it side by side; ``None`` leaves it to the executor."""
+
+    @abstractmethod
+    def identity(self, requests: Sequence[Request]) -> dict[str, Any]:
+        """Everything its output depends on (options, versions, hashes), as plain JSON values.
+
+        Kept as provenance. A run folder is not continued with a system of another identity.
+        """
+
+    @abstractmethod
+    def speak(self, request: Request) -> Clip:
+        """Make one clip; SynthesisError if it can't be made."""
+
+    def speak_many(self, requests: Sequence[Request]) -> Iterator[tuple[int, Clip | Exception]]:
+        """Make several, as they come: (index into ``requests``, clip or what went wrong)."""
+        for index, request in enumerate(requests):
+            try:
+                yield index, self.speak(request)
+            except Exception as error:  # noqa: BLE001 -- a failure is a row, never the run's end
+                yield index, error
+
+    def close(self) -> None:  # noqa: B027 -- most have nothing to release
+        """Release what it holds."""

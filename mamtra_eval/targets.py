@@ -1,0 +1,88 @@
+"""TARGET: how a system is named on the command line and in a configuration.
+
+===============================  ===========================================================
+``recorded``                     the test set's own ground-truth recordings
+``wavs/``                        a folder of ``<utt>.wav`` (or .flac, .ogg, .mp3)
+``espeak``                       a system by name, with its defaults
+``espeak:voice=en-us+f3``        … with options, separated by commas
+``command:prog {text} {out}``    a program run once an utterance
+``http://host:8000/v1/audio…``   an OpenAI-style speech endpoint, options in the query
+``NAME=TARGET``                  any of these under a name of your own
+===============================  ===========================================================
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mamtra_eval import registry
+from mamtra_eval.errors import UserError, unknown_name
+
+_NAMED = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._+-]*)=(?P<target>.+)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class SystemSpec:
+    """A system as a plugin name with options: what a worker needs to make it."""
+
+    name: str
+    kind: str
+    target: str
+    options: dict[str, str] = field(default_factory=dict)
+
+
+def split_name(target: str) -> tuple[str, str]:
+    """(name, target) of ``NAME=TARGET`` or of a bare target, which is its own name."""
+    named = _NAMED.fullmatch(target)
+    if named and not Path(target).exists():
+        return named["name"], named["target"]
+    if Path(target).is_dir():
+        return Path(target).resolve().name, target
+    return target, target
+
+
+def name_all(targets: Sequence[str]) -> dict[str, str]:
+    """Names to targets; UserError where two systems would have the same name."""
+    named: dict[str, str] = {}
+    for given in targets:
+        name, target = split_name(given)
+        if name in named:
+            raise UserError(f"two systems are named {name!r}: {named[name]} and {target}",
+                            fix=f"Name one of them: {name}-2={target}")  # fmt: skip
+        named[name] = target
+    return named
+
+
+def parse(name: str, target: str) -> SystemSpec:
+    """The system that a target stands for; UserError with near matches if none does."""
+    if Path(target).is_dir():
+        # A path of the machine is no part of the signature; where it is, is.
+        return SystemSpec(name, "recorded", target, {"dir": target})
+    if target.startswith(("http://", "https://")):
+        options = registry.load("systems", "http").options_from_url(target)
+        return SystemSpec(name, "http", target, options)
+    kind, _, rest = target.partition(":")
+    known = registry.plugins("systems")
+    if kind in known:
+        return SystemSpec(name, kind, target, _options(kind, rest))
+    if "/" in target or "\\" in target or target.startswith("."):
+        raise UserError("no such folder", where=target, fix="Give the path of a folder of wavs.")
+    error = unknown_name("system", kind, known)
+    error.fix = f"{error.fix} Or give a folder of wavs or the address of a speech endpoint."
+    raise error
+
+
+def _options(kind: str, rest: str) -> dict[str, str]:
+    if kind == "command":
+        return {"template": rest} if rest else {}
+    options = {}
+    for part in filter(None, rest.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise UserError(f"{part!r} is no option of {kind}",
+                            fix=f"Write {kind}:option=value,option=value.")  # fmt: skip
+        options[key.strip()] = value.strip()
+    return options
