@@ -41,7 +41,9 @@ class WeightsHook(BuildHookInterface):  # type: ignore[type-arg]
         try:
             data = _weights_from_registry()
         except (OSError, subprocess.SubprocessError, KeyError, ValueError) as error:
-            self.app.display_warning(f"{TARGET} was not fetched: {error}. See `mamtra-eval doctor`.")
+            self.app.display_warning(
+                f"{TARGET} was not fetched: {error}. See `mamtra-eval doctor`."
+            )
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_suffix(".part")

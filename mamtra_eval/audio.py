@@ -46,8 +46,9 @@ class Clip:
 
     def __post_init__(self) -> None:
         if self.samples.ndim != 1 or self.samples.dtype != np.float32:
-            raise ValueError(f"samples must be float32 (n,), not {self.samples.dtype} "
-                             f"{self.samples.shape}")  # fmt: skip
+            raise ValueError(
+                f"samples must be float32 (n,), not {self.samples.dtype} {self.samples.shape}"
+            )
         if self.sample_rate_hz <= 0:
             raise ValueError(f"sample_rate_hz must be positive, not {self.sample_rate_hz}")
 
@@ -97,8 +98,9 @@ def write(clip: Clip, stem: Path) -> Path:
         suffix, subtype = _container(clip.samples)
         target = _with_suffix(stem, suffix)
         part = _part(target)
-        soundfile.write(part, clip.samples, clip.sample_rate_hz, subtype=subtype,
-                        format=suffix[1:].upper())  # fmt: skip
+        soundfile.write(
+            part, clip.samples, clip.sample_rate_hz, subtype=subtype, format=suffix[1:].upper()
+        )
     part.replace(target)
     return target
 

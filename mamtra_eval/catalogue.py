@@ -108,7 +108,14 @@ def _card(path: Path) -> dict[str, Any]:
             card[key]
         for row in card["lists"].values():
             row["file"]
-    except (yaml.YAMLError, OSError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
+    except (
+        yaml.YAMLError,
+        OSError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        UnicodeDecodeError,
+    ) as error:
         raise UserError(
             f"not a valid test set card ({type(error).__name__}: {error})",
             where=str(path),

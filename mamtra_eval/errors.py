@@ -29,7 +29,7 @@ class UserError(Exception):
         return _restore, (type(self), self.what, self.where, self.fix)
 
 
-class MissingExtra(UserError):
+class MissingExtra(UserError):  # noqa: N818 -- it names the state, not the error
     """A package that only some installations have is needed and absent, or does not import."""
 
     def __init__(self, feature: str, package: str, extra: str, cause: BaseException) -> None:

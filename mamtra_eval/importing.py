@@ -37,8 +37,11 @@ def unpack(archive: Path, target: Path, name: str, *, any_counts: bool = False) 
             there already. Nothing is written then.
     """
     if target.exists():
-        raise UserError("the folder is there already", where=str(target),
-                        fix="Remove it, or choose another name with --name.")  # fmt: skip
+        raise UserError(
+            "the folder is there already",
+            where=str(target),
+            fix="Remove it, or choose another name with --name.",
+        )
     try:
         with tarfile.open(archive) as tar:
             members = tar.getmembers()
@@ -50,8 +53,9 @@ def unpack(archive: Path, target: Path, name: str, *, any_counts: bool = False) 
                 lines = _finish(root, archive, name, any_counts)
                 shutil.move(str(root), str(target))
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise UserError(f"the archive can't be unpacked ({error})", where=str(archive),
-                        fix="Download it again.") from error  # fmt: skip
+        raise UserError(
+            f"the archive can't be unpacked ({error})", where=str(archive), fix="Download it again."
+        ) from error
     return [*lines, f"unpacked to {target}; use it with --testset {name}/en"]
 
 
@@ -68,7 +72,9 @@ def inspect(testset: TestSet) -> dict[str, Any]:
         except audio.AudioError as error:
             problems.append(str(error))
     if problems:
-        shown = "; ".join(problems[:5]) + (f"; and {len(problems) - 5} more" if problems[5:] else "")
+        shown = "; ".join(problems[:5]) + (
+            f"; and {len(problems) - 5} more" if problems[5:] else ""
+        )
         raise UserError(shown, where=str(testset.path), fix="Mend or replace these recordings.")
     words = sum(len(item.text.split()) for item in testset.utterances)
     return {
@@ -96,8 +102,11 @@ def _check_members(members: list[tarfile.TarInfo], archive: Path) -> None:
         elif not (member.isfile() or member.isdir()):
             problem = "is neither a file nor a folder (links are refused)"
         if problem:
-            raise UserError(f"member {member.name!r} {problem}", where=str(archive),
-                            fix="This is not the official archive: do not unpack it.")  # fmt: skip
+            raise UserError(
+                f"member {member.name!r} {problem}",
+                where=str(archive),
+                fix="This is not the official archive: do not unpack it.",
+            )
     if total > MAX_BYTES or len(members) > MAX_MEMBERS:
         raise UserError(
             f"it would unpack to {len(members)} members and {total / 2**30:.1f} GiB",
@@ -112,8 +121,11 @@ def _root(folder: Path, archive: Path) -> Path:
         if any((candidate / path).is_file() for path, _, _ in OFFICIAL.values()):
             return candidate
     wanted = ", ".join(path for path, _, _ in OFFICIAL.values())
-    raise UserError(f"it holds none of the lists {wanted}", where=str(archive),
-                    fix="Give the archive seedtts_testset.")  # fmt: skip
+    raise UserError(
+        f"it holds none of the lists {wanted}",
+        where=str(archive),
+        fix="Give the archive seedtts_testset.",
+    )
 
 
 def _finish(root: Path, archive: Path, name: str, any_counts: bool) -> list[str]:
@@ -133,8 +145,12 @@ def _finish(root: Path, archive: Path, name: str, any_counts: bool) -> list[str]
                 where=str(archive),
                 fix="Download it again, or accept it as it is with --any-counts.",
             )
-        lists[list_name] = {"file": relative, "n": n, "language": language,
-                            "sha256": audio.sha256(path)}  # fmt: skip
+        lists[list_name] = {
+            "file": relative,
+            "n": n,
+            "language": language,
+            "sha256": audio.sha256(path),
+        }
         lines.append(f"{list_name}: {n} utterances")
     card = {
         "name": name,
@@ -146,4 +162,3 @@ def _finish(root: Path, archive: Path, name: str, any_counts: bool) -> list[str]
     }
     (root / CARD).write_text(yaml.safe_dump(card, sort_keys=False), encoding="utf-8")
     return lines
-

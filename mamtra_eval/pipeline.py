@@ -39,13 +39,18 @@ class Progress(Protocol):
 class Silent:
     """Progress that tells nobody."""
 
-    def stage(self, title: str, total: int) -> AbstractContextManager[Advance]:  # noqa: ARG002
+    def stage(self, title: str, total: int) -> AbstractContextManager[Advance]:
         """Nothing is shown."""
         return nullcontext(lambda: None)
 
 
-def evaluate(config: RunConfig, out: Path | None = None, *, progress: Progress | None = None,
-             retry_failed: bool = False) -> Path:  # fmt: skip
+def evaluate(
+    config: RunConfig,
+    out: Path | None = None,
+    *,
+    progress: Progress | None = None,
+    retry_failed: bool = False,
+) -> Path:
     """Run a configuration to its end and return the run folder.
 
     Args:
@@ -77,20 +82,24 @@ def synthesize(plan: Plan, store: Store, progress: Progress) -> None:
     folders = {row.name: row.folder for row in store.systems()}
     rows = {row.key: row for row in store.clips()}
     for name, spec in plan.systems.items():
-        missing = [request for request in plan.requests(name)
-                   if _is_missing(store, rows[ClipKey(name, request.utterance, request.repeat)])]  # fmt: skip
+        missing = [
+            request
+            for request in plan.requests(name)
+            if _is_missing(store, rows[ClipKey(name, request.utterance, request.repeat)])
+        ]
         if not missing:
             continue
         system: System = registry.create("systems", spec.kind, spec.options)
         executor = _executor(plan)
         with progress.stage(f"Speaking  {name}", len(missing)) as advance:
             executor.run(
-                Synthesizer, (spec, store.folder, folders[name]),
+                Synthesizer,
+                (spec, store.folder, folders[name]),
                 planning.batches(missing, system.batch_size),
                 on_result=_clip_writer(store, name, advance),
                 on_lost=_clip_loser(store, name, advance),
                 workers=min(system.max_processes or executor.workers, executor.workers),
-            )  # fmt: skip
+            )
         system.close()
 
 
@@ -107,8 +116,10 @@ def score(plan: Plan, store: Store, progress: Progress) -> None:
         def lost(task: ScoreTask, reason: str) -> None:
             # Which metric it was shows when each is taken alone.
             if len(task.metrics) > 1:
-                retries.extend(ScoreTask(task.system, task.repeat, task.item, (metric,))
-                               for metric in task.metrics)  # fmt: skip
+                retries.extend(
+                    ScoreTask(task.system, task.repeat, task.item, (metric,))
+                    for metric in task.metrics
+                )
             else:
                 store.fail_reading(_key(task), task.metrics[0], reason)
             advance()
@@ -129,16 +140,22 @@ def _is_missing(store: Store, row: ClipRow) -> bool:
     return row.status == "planned"
 
 
-def _clip_writer(store: Store, system: str, advance: Advance) -> Callable[[Request, Made | Failure], None]:
+def _clip_writer(
+    store: Store, system: str, advance: Advance
+) -> Callable[[Request, Made | Failure], None]:
     def write(request: Request, result: Made | Failure) -> None:
         key = ClipKey(system, request.utterance, request.repeat)
         if isinstance(result, Failure):
             store.fail_clip(key, result.error)
         else:
             store.finish_clip(
-                key, path=result.path, sha256=result.sha256, duration_s=result.duration_s,
-                sample_rate_hz=result.sample_rate_hz, synthesis_s=result.synthesis_s,
-            )  # fmt: skip
+                key,
+                path=result.path,
+                sha256=result.sha256,
+                duration_s=result.duration_s,
+                sample_rate_hz=result.sample_rate_hz,
+                synthesis_s=result.synthesis_s,
+            )
         advance()
 
     return write
@@ -152,7 +169,9 @@ def _clip_loser(store: Store, system: str, advance: Advance) -> Callable[[Reques
     return lose
 
 
-def _reading_writer(store: Store, advance: Advance) -> Callable[[ScoreTask, dict[str, Taken | Failure]], None]:
+def _reading_writer(
+    store: Store, advance: Advance
+) -> Callable[[ScoreTask, dict[str, Taken | Failure]], None]:
     def write(task: ScoreTask, results: dict[str, Taken | Failure]) -> None:
         with store.transaction():
             for metric, result in results.items():
@@ -178,8 +197,13 @@ def _score_tasks(plan: Plan, store: Store) -> list[ScoreTask]:
         missing = tuple(name for name in plan.metrics if (row.key, name) not in done)
         if row.status == "done" and missing and row.path:
             utterance = items[row.key.utterance]
-            item = Item(utterance.id, utterance.text, store.folder / row.path,
-                        utterance.prompt_audio, plan.testset.language)  # fmt: skip
+            item = Item(
+                utterance.id,
+                utterance.text,
+                store.folder / row.path,
+                utterance.prompt_audio,
+                plan.testset.language,
+            )
             tasks.append(ScoreTask(row.key.system, row.key.repeat, item, missing))
     return tasks
 

@@ -46,8 +46,11 @@ class Plan:
 
     def default_folder(self) -> Path:
         """A folder that the same command finds again, and another command does not."""
-        content = {key: value for key, value in to_dict(self.config).items()
-                   if key not in _WITHOUT_EFFECT_ON_ROWS}  # fmt: skip
+        content = {
+            key: value
+            for key, value in to_dict(self.config).items()
+            if key not in _WITHOUT_EFFECT_ON_ROWS
+        }
         content["identities"] = self.identities
         content["testset"] = self.testset_sha256
         text = json.dumps(content, sort_keys=True, default=str)
@@ -60,13 +63,13 @@ def make(config: RunConfig) -> Plan:
     full = catalogue.load(config.testset)
     testset = full.first(config.limit)
     specs = {name: targets.parse(name, target) for name, target in config.systems.items()}
-    identities = {}
-    for name, spec in specs.items():
-        system: System = registry.create("systems", spec.kind, spec.options)
-        identities[name] = system.identity(requests(testset, name, config))
-        system.close()
+    identities = {
+        name: _identity(spec, requests(testset, name, config)) for name, spec in specs.items()
+    }
     metrics, options, notes = _metrics(config, testset)
-    return Plan(config, testset, testset.sha256(), specs, identities, metrics, options, tuple(notes))
+    return Plan(
+        config, testset, testset.sha256(), specs, identities, metrics, options, tuple(notes)
+    )
 
 
 def requests(testset: TestSet, system: str, config: RunConfig) -> list[Request]:
@@ -97,27 +100,31 @@ def enter(plan: Plan, store: Store) -> None:
     """Write the plan into a run folder; UserError if the folder holds another run's rows."""
     _check_baseline(plan, store)
     _check_testset(plan, store)
-    _check_same("system", {row.name: {"kind": row.kind, **row.identity} for row in store.systems()},
-                {name: {"kind": plan.systems[name].kind, **identity}
-                 for name, identity in plan.identities.items()}, store)  # fmt: skip
-    _check_same("metric", {row.name: row.signature for row in store.metrics()},
-                {name: metric.signature() for name, metric in plan.metrics.items()}, store)  # fmt: skip
+    _check_systems(plan, store)
+    _check_metrics(plan, store)
     with store.transaction():
         store.add_utterances(plan.testset.utterances)
         for name, spec in plan.systems.items():
-            store.add_system(SystemRow(name, spec.kind, spec.target, folder_name(name),
-                                       plan.identities[name]))  # fmt: skip
+            store.add_system(
+                SystemRow(name, spec.kind, spec.target, folder_name(name), plan.identities[name])
+            )
             for request in plan.requests(name):
                 key = ClipKey(name, request.utterance, request.repeat)
                 store.add_clip(key, request.seed)
         for name, metric in plan.metrics.items():
             store.add_metric(MetricRow(name, metric.signature(), metric.note, metric.figures))
             _add_failed_counts(name, metric, plan.testset, store)
-        store.set_meta("testset", {
-            "name": plan.testset.name, "language": plan.testset.language,
-            "sha256": plan.testset_sha256, "n": len(plan.testset.utterances),
-            "repeats": plan.config.repeats, "seed": plan.config.seed,
-        })  # fmt: skip
+        store.set_meta(
+            "testset",
+            {
+                "name": plan.testset.name,
+                "language": plan.testset.language,
+                "sha256": plan.testset_sha256,
+                "n": len(plan.testset.utterances),
+                "repeats": plan.config.repeats,
+                "seed": plan.config.seed,
+            },
+        )
         store.set_meta("notes", list(plan.notes))
 
 
@@ -129,12 +136,14 @@ def folder_name(system: str) -> str:
     return f"{safe}-{hashlib.sha256(system.encode()).hexdigest()[:6]}"
 
 
-def _metrics(config: RunConfig, testset: TestSet) -> tuple[dict[str, Metric], dict[str, dict[str, Any]], list[str]]:  # fmt: skip
+def _metrics(
+    config: RunConfig, testset: TestSet
+) -> tuple[dict[str, Metric], dict[str, dict[str, Any]], list[str]]:
     """Metrics by name, their options, and a note for each default one that was left out."""
     metrics: dict[str, Metric] = {}
     options: dict[str, dict[str, Any]] = {}
     notes: list[str] = []
-    for name in dict.fromkeys(config.metrics or DEFAULT_METRICS):
+    for name in dict.fromkeys(DEFAULT_METRICS if config.metrics is None else config.metrics):
         found = metric_options(name, config, testset)
         metric: Metric = registry.create("metrics", name, found)
         try:
@@ -146,7 +155,9 @@ def _metrics(config: RunConfig, testset: TestSet) -> tuple[dict[str, Metric], di
             continue
         metrics[name], options[name] = metric, found
     if not metrics:
-        raise UserError("no metric is left", fix=" ".join(notes))
+        raise UserError(
+            "no metric is left to take", fix=" ".join(notes) or "Name one: --metrics wer."
+        )
     return metrics, options, notes
 
 
@@ -194,23 +205,56 @@ def _check_testset(plan: Plan, store: Store) -> None:
     if changed:
         raise _other(store, f"another text of {changed[0]}", "the one in the list")
     if len(here) < before["n"] or plan.config.repeats < before["repeats"]:
-        raise _other(store, f"{before['n']} utterances x {before['repeats']}",
-                     f"{len(here)} x {plan.config.repeats}")  # fmt: skip
+        raise _other(
+            store,
+            f"{before['n']} utterances x {before['repeats']}",
+            f"{len(here)} x {plan.config.repeats}",
+        )
 
 
-def _check_same(kind: str, before: dict[str, Any], now: dict[str, Any], store: Store) -> None:
-    for name in before.keys() & now.keys():
-        if before[name] != now[name]:
-            raise _other(store, f"{kind} {name} as {_show(before[name])}", _show(now[name]))
+def _check_systems(plan: Plan, store: Store) -> None:
+    """Compare identities over the clips that the run has: those to come may be new."""
+    planned = {row.key for row in store.clips()}
+    for row in store.systems():
+        spec = plan.systems.get(row.name)
+        if spec is None:
+            continue
+        earlier = [
+            request
+            for request in plan.requests(row.name)
+            if ClipKey(row.name, request.utterance, request.repeat) in planned
+        ]
+        before = {"kind": row.kind, **row.identity}
+        now = {"kind": spec.kind, **_identity(spec, earlier)}
+        if before != now:
+            raise _other(store, f"system {row.name} as {_show(before)}", _show(now))
+
+
+def _check_metrics(plan: Plan, store: Store) -> None:
+    for row in store.metrics():
+        metric = plan.metrics.get(row.name)
+        if metric is not None and metric.signature() != row.signature:
+            raise _other(store, f"metric {row.name} as {row.signature}", metric.signature())
+
+
+def _identity(spec: SystemSpec, asked: Sequence[Request]) -> dict[str, Any]:
+    system: System = registry.create("systems", spec.kind, spec.options)
+    try:
+        return system.identity(asked)
+    finally:
+        system.close()
 
 
 def _other(store: Store, before: str, now: str) -> UserError:
-    return UserError(f"the run there has {before}, this command {now}", where=str(store.folder),
-                     fix="Choose a new folder with --out.")  # fmt: skip
+    return UserError(
+        f"the run there has {before}, this command {now}",
+        where=str(store.folder),
+        fix="Choose a new folder with --out.",
+    )
 
 
-def _show(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+def _show(identity: dict[str, Any]) -> str:
+    return json.dumps(identity, sort_keys=True)
 
 
 def batches(items: Sequence[Request], size: int) -> list[list[Request]]:

@@ -12,9 +12,17 @@ from typing import Any
 import mamtra_eval
 
 PACKAGES = (
-    "torch", "numpy", "soundfile", "soxr", "jiwer", "pocketsphinx", "onnxruntime", "speechmos",
-    "espeakng-loader", "httpx", "webrtcvad-wheels",
-)  # fmt: skip
+    "torch",
+    "numpy",
+    "soundfile",
+    "soxr",
+    "jiwer",
+    "pocketsphinx",
+    "speechmos",
+    "espeakng-loader",
+    "httpx",
+    "webrtcvad-wheels",
+)
 
 
 def collect() -> dict[str, Any]:

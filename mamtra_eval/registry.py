@@ -1,9 +1,10 @@
 """Plugins by file name: adding a system, a metric or an ASR back end is adding one file.
 
 A plugin is a module with a function ``create(options)`` (a report: ``write(results)``) in the
-package folder of its kind (``systems/``, ``metrics/``, …), or one that another distribution announces under the entry-point
-group ``mamtra_eval.<kind>``. Its name is the file's; its summary is the first line of the file's
-docstring. Listing reads the source and imports nothing; only the plugin asked for is loaded.
+package folder of its kind (``systems/``, ``metrics/``, …), or one that another distribution
+announces under the entry-point group ``mamtra_eval.<kind>``. Its name is the file's; its summary is
+the first line of the file's docstring. Listing reads the source and imports nothing; only the
+plugin asked for is loaded.
 """
 
 from __future__ import annotations
@@ -77,7 +78,9 @@ def create(kind: str, name: str, options: Mapping[str, Any]) -> Any:  # noqa: AN
     return load(kind, name).create(dict(options))
 
 
-def read_options(owner: str, options: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+def read_options(
+    owner: str, options: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> dict[str, Any]:
     """Options over their defaults, converted to the defaults' types.
 
     A default of ``None`` stands for an optional string. UserError names an unknown option or a

@@ -107,8 +107,14 @@ def collect(store: Store) -> Results:
     )
 
 
-def _system(row: SystemRow, is_baseline: bool, metrics: list[MetricRow], clips: list[ClipRow],
-            readings: Readings, values: Mapping[tuple[str, str], Value]) -> SystemResult:  # fmt: skip
+def _system(
+    row: SystemRow,
+    is_baseline: bool,
+    metrics: list[MetricRow],
+    clips: list[ClipRow],
+    readings: Readings,
+    values: Mapping[tuple[str, str], Value],
+) -> SystemResult:
     own = [clip for clip in clips if clip.key.system == row.name]
     failed = sum(
         any(not isinstance(readings.get((clip.key, metric.name)), Reading) for metric in metrics)
@@ -119,8 +125,13 @@ def _system(row: SystemRow, is_baseline: bool, metrics: list[MetricRow], clips: 
     return SystemResult(row, is_baseline, len(own), failed, mine)
 
 
-def _values(store: Store, metrics: list[MetricRow], clips: list[ClipRow], readings: Readings,
-            settings: dict[str, Any]) -> dict[tuple[str, str], Value]:  # fmt: skip
+def _values(
+    store: Store,
+    metrics: list[MetricRow],
+    clips: list[ClipRow],
+    readings: Readings,
+    settings: dict[str, Any],
+) -> dict[tuple[str, str], Value]:
     baseline = store.meta("baseline")
     by_system: dict[str, list[ClipRow]] = defaultdict(list)
     for clip in clips:
@@ -136,8 +147,9 @@ def _values(store: Store, metrics: list[MetricRow], clips: list[ClipRow], readin
                 resampling.want((system, figure.name), found)
     for (system, figure_name), found in ratios.items():
         if system != baseline:
-            resampling.want_difference((system, figure_name), found,
-                                       ratios.get((baseline, figure_name), {}))  # fmt: skip
+            resampling.want_difference(
+                (system, figure_name), found, ratios.get((baseline, figure_name), {})
+            )
     resampling.run()
     values = {}
     for metric in metrics:
@@ -147,8 +159,13 @@ def _values(store: Store, metrics: list[MetricRow], clips: list[ClipRow], readin
                 key = (system, figure.name)
                 # Where failures count, the figure rests on all clips.
                 rests_on = len(own) if figure.failed is not None else n
-                values[key] = Value(figure, resampling.estimates.get(key), rests_on, len(own) - n,
-                                    *resampling.differences.get(key, (None, 0)))  # fmt: skip
+                values[key] = Value(
+                    figure,
+                    resampling.estimates.get(key),
+                    rests_on,
+                    len(own) - n,
+                    *resampling.differences.get(key, (None, 0)),
+                )
     return values
 
 
@@ -178,8 +195,12 @@ class Resampling:
         """Work out everything asked for."""
         draw = {key: self.settings[key] for key in ("resamples", "seed")}
         for utterances, wanted in self._wanted.items():
-            columns = [column for _, sides in wanted for side in sides
-                       for column in zip(*(side[utt] for utt in utterances), strict=True)]  # fmt: skip
+            columns = [
+                column
+                for _, sides in wanted
+                for side in sides
+                for column in zip(*(side[utt] for utt in utterances), strict=True)
+            ]
             sums = bootstrap.resample(np.array(columns).T, **draw)
             start = 0
             for key, sides in wanted:
@@ -196,8 +217,13 @@ class Resampling:
             self.differences[key] = (bootstrap.interval(first - second, n, level), n)
 
 
-def _ratios(clips: list[ClipRow], metric: MetricRow, figure: Figure, readings: Readings,
-            failed_counts: dict[str, dict[str, float]]) -> Ratios:  # fmt: skip
+def _ratios(
+    clips: list[ClipRow],
+    metric: MetricRow,
+    figure: Figure,
+    readings: Readings,
+    failed_counts: dict[str, dict[str, float]],
+) -> Ratios:
     repeats: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for clip in clips:
         reading = readings.get((clip.key, metric.name))
@@ -207,8 +233,9 @@ def _ratios(clips: list[ClipRow], metric: MetricRow, figure: Figure, readings: R
     return {utterance: _combine(figure, pairs) for utterance, pairs in repeats.items()}
 
 
-def _pair(figure: Figure, reading: Reading | str | None,
-          failed_counts: dict[str, float]) -> tuple[float, float] | None:  # fmt: skip
+def _pair(
+    figure: Figure, reading: Reading | str | None, failed_counts: dict[str, float]
+) -> tuple[float, float] | None:
     if isinstance(reading, Reading):
         below = reading.counts[figure.denominator] if figure.denominator else 1.0
         return reading.counts[figure.numerator], below

@@ -92,7 +92,9 @@ class Scorer:
         self.options = options
         self.metrics: dict[str, Metric] = {}
 
-    def __call__(self, tasks: Sequence[ScoreTask]) -> Iterator[tuple[int, dict[str, Taken | Failure]]]:
+    def __call__(
+        self, tasks: Sequence[ScoreTask]
+    ) -> Iterator[tuple[int, dict[str, Taken | Failure]]]:
         """A reading or a failure for each metric of each clip."""
         for index, task in enumerate(tasks):
             yield index, {name: self._measure(name, task.item) for name in task.metrics}
@@ -105,6 +107,6 @@ class Scorer:
             reading = self.metrics[name].measure(item)
         except UserError:
             raise
-        except Exception as error:  # noqa: BLE001 -- a failure is a row, never the run's end
+        except Exception as error:  # a failure is a row, never the run's end
             return Failure(describe(error))
         return Taken(reading, time.perf_counter() - started)

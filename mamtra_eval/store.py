@@ -48,16 +48,22 @@ class Store:
         if create:
             _make_folder(folder)
         elif not path.is_file():
-            raise UserError(f"no run here ({DATABASE} is missing)", where=str(folder),
-                            fix="Give the folder that evaluate or run wrote.")  # fmt: skip
+            raise UserError(
+                f"no run here ({DATABASE} is missing)",
+                where=str(folder),
+                fix="Give the folder that evaluate or run wrote.",
+            )
         try:
             self._db = sqlite3.connect(path, timeout=30, isolation_level=None)
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(SCHEMA)
         except sqlite3.DatabaseError as error:
-            raise UserError(f"the run's database can't be opened ({error})", where=str(path),
-                            fix="Choose another --out, or move the folder away.") from error  # fmt: skip
+            raise UserError(
+                f"the run's database can't be opened ({error})",
+                where=str(path),
+                fix="Choose another --out, or move the folder away.",
+            ) from error
         self._check_version()
 
     def __enter__(self) -> Store:
@@ -78,8 +84,11 @@ class Store:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise UserError("another process is writing this run", where=str(self.folder),
-                                fix="Wait for it, or choose another --out.") from None  # fmt: skip
+                raise UserError(
+                    "another process is writing this run",
+                    where=str(self.folder),
+                    fix="Wait for it, or choose another --out.",
+                ) from None
             yield
 
     @contextmanager
@@ -107,16 +116,31 @@ class Store:
     def add_utterances(self, utterances: Sequence[Utterance]) -> None:
         """Add those that are new, in the order given."""
         for position, item in enumerate(utterances):
-            row = (item.id, position, item.text, item.prompt_text,
-                   self._relative(item.prompt_audio), self._relative(item.ground_truth))  # fmt: skip
+            row = (
+                item.id,
+                position,
+                item.text,
+                item.prompt_text,
+                self._relative(item.prompt_audio),
+                self._relative(item.ground_truth),
+            )
             self._db.execute("INSERT OR IGNORE INTO utterances VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def add_system(self, row: SystemRow) -> None:
-        """Add a system at the end of the list, if it is new."""
-        values = (row.name, row.kind, row.target, row.folder, json.dumps(row.identity, sort_keys=True))
+        """Add a system at the end of the list; one that is there gets its present identity."""
+        values = (
+            row.name,
+            row.kind,
+            row.target,
+            row.folder,
+            json.dumps(row.identity, sort_keys=True),
+        )
         self._db.execute(
-            "INSERT OR IGNORE INTO systems (name, position, kind, target, folder, identity) "
-            "SELECT ?, (SELECT count(*) FROM systems), ?, ?, ?, ?", values)  # fmt: skip
+            "INSERT INTO systems (name, position, kind, target, folder, identity) "
+            "SELECT ?, (SELECT count(*) FROM systems), ?, ?, ?, ? WHERE true "
+            "ON CONFLICT (name) DO UPDATE SET identity = excluded.identity",
+            values,
+        )
 
     def add_metric(self, row: MetricRow) -> None:
         """Add a metric at the end of the list, if it is new."""
@@ -124,41 +148,58 @@ class Store:
         self._db.execute(
             "INSERT OR IGNORE INTO metrics (name, position, signature, note, figures) "
             "SELECT ?, (SELECT count(*) FROM metrics), ?, ?, ?",
-            (row.name, row.signature, row.note, figures))  # fmt: skip
+            (row.name, row.signature, row.note, figures),
+        )
 
     def add_failed_counts(self, metric: str, utterance: str, counts: dict[str, float]) -> None:
         """Keep the denominators of an utterance for clips that get no reading."""
-        self._db.execute("INSERT OR IGNORE INTO failed_counts VALUES (?, ?, ?)",
-                         (metric, utterance, json.dumps(counts)))  # fmt: skip
+        self._db.execute(
+            "INSERT OR IGNORE INTO failed_counts VALUES (?, ?, ?)",
+            (metric, utterance, json.dumps(counts)),
+        )
 
     def add_clip(self, key: ClipKey, seed: int) -> None:
         """Plan a clip, if it is not planned already."""
-        self._db.execute("INSERT OR IGNORE INTO clips (system, utterance, repeat, seed) "
-                         "VALUES (?, ?, ?, ?)", (*_columns(key), seed))  # fmt: skip
+        self._db.execute(
+            "INSERT OR IGNORE INTO clips (system, utterance, repeat, seed) VALUES (?, ?, ?, ?)",
+            (*_columns(key), seed),
+        )
 
     def utterances(self) -> list[Utterance]:
         """In list order."""
-        rows = self._db.execute("SELECT id, text, prompt_text, prompt_audio, ground_truth "
-                                "FROM utterances ORDER BY position, id")  # fmt: skip
-        return [Utterance(*row[:3], self._absolute(row[3]), self._absolute(row[4])) for row in rows]
+        rows = self._db.execute(
+            "SELECT id, text, prompt_text, prompt_audio, ground_truth "
+            "FROM utterances ORDER BY position, id"
+        )
+        return [
+            Utterance(row[0], row[1], row[2], self._absolute(row[3]), self._absolute(row[4]))
+            for row in rows
+        ]
 
     def systems(self) -> list[SystemRow]:
         """In the order in which they joined the run."""
         rows = self._db.execute(
-            "SELECT name, kind, target, folder, identity FROM systems ORDER BY position")
-        return [SystemRow(*row[:4], json.loads(row[4])) for row in rows]
+            "SELECT name, kind, target, folder, identity FROM systems ORDER BY position"
+        )
+        return [SystemRow(row[0], row[1], row[2], row[3], json.loads(row[4])) for row in rows]
 
     def metrics(self) -> list[MetricRow]:
         """In the order in which they joined the run."""
         rows = self._db.execute(
-            "SELECT name, signature, note, figures FROM metrics ORDER BY position")
-        return [MetricRow(*row[:3], tuple(Figure(**figure) for figure in json.loads(row[3])))
-                for row in rows]  # fmt: skip
+            "SELECT name, signature, note, figures FROM metrics ORDER BY position"
+        )
+        return [
+            MetricRow(
+                row[0], row[1], row[2], tuple(Figure(**figure) for figure in json.loads(row[3]))
+            )
+            for row in rows
+        ]
 
     def failed_counts(self, metric: str) -> dict[str, dict[str, float]]:
         """Denominators by utterance."""
-        rows = self._db.execute("SELECT utterance, counts FROM failed_counts WHERE metric = ?",
-                                (metric,))  # fmt: skip
+        rows = self._db.execute(
+            "SELECT utterance, counts FROM failed_counts WHERE metric = ?", (metric,)
+        )
         return {utterance: json.loads(counts) for utterance, counts in rows}
 
     # -- what was done -----------------------------------------------------------------------
@@ -169,13 +210,16 @@ class Store:
             "SELECT c.system, c.utterance, c.repeat, c.seed, c.status, c.path, c.sha256, "
             "c.duration_s, c.sample_rate_hz, c.error FROM clips c "
             "JOIN systems s ON s.name = c.system JOIN utterances u ON u.id = c.utterance "
-            "ORDER BY s.position, u.position, u.id, c.repeat")
+            "ORDER BY s.position, u.position, u.id, c.repeat"
+        )
         return [ClipRow(ClipKey(*row[:3]), *row[3:]) for row in rows]
 
     def readings(self) -> Iterator[ReadingRow]:
         """Every reading there is, in a stable order."""
-        rows = self._db.execute("SELECT system, utterance, repeat, metric, counts, evidence, error "
-                                "FROM readings ORDER BY system, utterance, repeat, metric")  # fmt: skip
+        rows = self._db.execute(
+            "SELECT system, utterance, repeat, metric, counts, evidence, error "
+            "FROM readings ORDER BY system, utterance, repeat, metric"
+        )
         for system, utterance, repeat, metric, counts, evidence, error in rows:
             reading = Reading(json.loads(counts), json.loads(evidence)) if error is None else None
             yield ReadingRow(ClipKey(system, utterance, repeat), metric, reading, error)
@@ -185,33 +229,52 @@ class Store:
         rows = self._db.execute("SELECT system, utterance, repeat, metric FROM readings")
         return {(ClipKey(*row[:3]), row[3]) for row in rows}
 
-    def finish_clip(self, key: ClipKey, *, path: str, sha256: str, duration_s: float,
-                    sample_rate_hz: int, synthesis_s: float) -> None:  # fmt: skip
+    def finish_clip(
+        self,
+        key: ClipKey,
+        *,
+        path: str,
+        sha256: str,
+        duration_s: float,
+        sample_rate_hz: int,
+        synthesis_s: float,
+    ) -> None:
         """The clip is made and its file in place."""
         self._db.execute(
             "UPDATE clips SET status = 'done', path = ?, sha256 = ?, duration_s = ?, "
             "sample_rate_hz = ?, error = NULL, synthesis_s = ?, finished_at = ? "
             "WHERE system = ? AND utterance = ? AND repeat = ?",
-            (path, sha256, duration_s, sample_rate_hz, synthesis_s, now(), *_columns(key)))  # fmt: skip
+            (path, sha256, duration_s, sample_rate_hz, synthesis_s, now(), *_columns(key)),
+        )
 
     def fail_clip(self, key: ClipKey, error: str) -> None:
         """The clip could not be made."""
         self._db.execute(
             "UPDATE clips SET status = 'failed', error = ?, finished_at = ? "
-            "WHERE system = ? AND utterance = ? AND repeat = ?", (error, now(), *_columns(key)))  # fmt: skip
+            "WHERE system = ? AND utterance = ? AND repeat = ?",
+            (error, now(), *_columns(key)),
+        )
 
     def add_reading(self, key: ClipKey, metric: str, reading: Reading, measure_s: float) -> None:
         """A metric was taken of a clip."""
         self._db.execute(
             "INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?, 'done', ?, ?, NULL, ?, ?)",
-            (*_columns(key), metric, json.dumps(reading.counts),
-             json.dumps(reading.evidence, ensure_ascii=False), measure_s, now()))  # fmt: skip
+            (
+                *_columns(key),
+                metric,
+                json.dumps(reading.counts),
+                json.dumps(reading.evidence, ensure_ascii=False),
+                measure_s,
+                now(),
+            ),
+        )
 
     def fail_reading(self, key: ClipKey, metric: str, error: str) -> None:
         """A metric could not be taken of a clip."""
         self._db.execute(
             "INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?, 'failed', NULL, NULL, ?, NULL, ?)",
-            (*_columns(key), metric, error, now()))  # fmt: skip
+            (*_columns(key), metric, error, now()),
+        )
 
     def forget_failures(self, systems: Sequence[str]) -> int:
         """Plan the failed clips and readings of these systems again; how many there were."""
@@ -228,10 +291,15 @@ class Store:
     def forget_clip(self, key: ClipKey) -> None:
         """Plan a clip again, with all its readings (its file is gone, say)."""
         with self.transaction():
-            self._db.execute("UPDATE clips SET status = 'planned', path = NULL, sha256 = NULL "
-                             "WHERE system = ? AND utterance = ? AND repeat = ?", _columns(key))  # fmt: skip
-            self._db.execute("DELETE FROM readings WHERE system = ? AND utterance = ? "
-                             "AND repeat = ?", _columns(key))  # fmt: skip
+            self._db.execute(
+                "UPDATE clips SET status = 'planned', path = NULL, sha256 = NULL "
+                "WHERE system = ? AND utterance = ? AND repeat = ?",
+                _columns(key),
+            )
+            self._db.execute(
+                "DELETE FROM readings WHERE system = ? AND utterance = ? AND repeat = ?",
+                _columns(key),
+            )
 
     def _relative(self, path: Path | None) -> str | None:
         # Relative to the run, so that a checkout with its runs can be moved as a whole.
@@ -243,8 +311,11 @@ class Store:
     def _check_version(self) -> None:
         found = self.meta("schema", SCHEMA_VERSION)
         if found != SCHEMA_VERSION:
-            raise UserError(f"the run has schema {found}, this program writes {SCHEMA_VERSION}",
-                            where=str(self.folder), fix="Choose another --out.")  # fmt: skip
+            raise UserError(
+                f"the run has schema {found}, this program writes {SCHEMA_VERSION}",
+                where=str(self.folder),
+                fix="Choose another --out.",
+            )
         if self.meta("schema") is None:
             self.set_meta("schema", SCHEMA_VERSION)
 
@@ -258,14 +329,19 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"the run folder can't be made ({error.strerror})", where=str(folder),
-                        fix="Choose another --out.") from error  # fmt: skip
+        raise UserError(
+            f"the run folder can't be made ({error.strerror})",
+            where=str(folder),
+            fix="Choose another --out.",
+        ) from error
     strangers = [path for path in folder.iterdir() if path.name != ".lock"]
     if strangers and not (folder / DATABASE).exists():
-        raise UserError("the folder is not empty and holds no run", where=str(folder),
-                        fix="Choose an empty or new folder with --out.")  # fmt: skip
+        raise UserError(
+            "the folder is not empty and holds no run",
+            where=str(folder),
+            fix="Choose an empty or new folder with --out.",
+        )
 
 
 def _columns(key: ClipKey) -> tuple[str, str, int]:
     return key.system, key.utterance, key.repeat
-

@@ -50,8 +50,10 @@ def name_all(targets: Sequence[str]) -> dict[str, str]:
     for given in targets:
         name, target = split_name(given)
         if name in named:
-            raise UserError(f"two systems are named {name!r}: {named[name]} and {target}",
-                            fix=f"Name one of them: {name}-2={target}")  # fmt: skip
+            raise UserError(
+                f"two systems are named {name!r}: {named[name]} and {target}",
+                fix=f"Name one of them: {name}-2={target}",
+            )
         named[name] = target
     return named
 
@@ -82,7 +84,8 @@ def _options(kind: str, rest: str) -> dict[str, str]:
     for part in filter(None, rest.split(",")):
         key, equals, value = part.partition("=")
         if not equals:
-            raise UserError(f"{part!r} is no option of {kind}",
-                            fix=f"Write {kind}:option=value,option=value.")  # fmt: skip
+            raise UserError(
+                f"{part!r} is no option of {kind}", fix=f"Write {kind}:option=value,option=value."
+            )
         options[key.strip()] = value.strip()
     return options

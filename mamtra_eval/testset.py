@@ -125,21 +125,29 @@ def parse(path: Path) -> tuple[list[tuple[int, Utterance]], list[Problem]]:
 def missing_prompts(rows: list[tuple[int, Utterance]]) -> list[Problem]:
     """A problem for every prompt recording that a list names and the disk lacks."""
     return [
-        Problem(number, f"prompt audio {utterance.prompt_audio} is missing",
-                "Paths are relative to the list: unpack the prompts beside it or mend the path")
+        Problem(
+            number,
+            f"prompt audio {utterance.prompt_audio} is missing",
+            "Paths are relative to the list: unpack the prompts beside it or mend the path",
+        )
         for number, utterance in rows
         if utterance.prompt_audio and not utterance.prompt_audio.is_file()
-    ]  # fmt: skip
+    ]
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
-        raise UserError("no such list", where=str(path), fix="Give the path of a meta.lst.") from error
+        raise UserError(
+            "no such list", where=str(path), fix="Give the path of a meta.lst."
+        ) from error
     except (UnicodeDecodeError, OSError) as error:
-        raise UserError(f"the list can't be read as UTF-8 text ({error})", where=str(path),
-                        fix="Save it as UTF-8.") from error  # fmt: skip
+        raise UserError(
+            f"the list can't be read as UTF-8 text ({error})",
+            where=str(path),
+            fix="Save it as UTF-8.",
+        ) from error
     # Not splitlines(): it also breaks at characters that a text may hold.
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
         if line.strip():
@@ -150,8 +158,11 @@ def _column_problem(number: int, columns: list[str], width: int) -> Problem | No
     if not 2 <= len(columns) <= 5:
         return Problem(number, f"{len(columns)} columns", f"A line is {COLUMNS}")
     if len(columns) != width:
-        return Problem(number, f"{len(columns)} columns where the lines before have {width}",
-                       "Give every line the same columns; a text can't hold the character |")  # fmt: skip
+        return Problem(
+            number,
+            f"{len(columns)} columns where the lines before have {width}",
+            "Give every line the same columns; a text can't hold the character |",
+        )
     return None
 
 
@@ -176,11 +187,17 @@ def _utterance(columns: list[str], folder: Path) -> Utterance:
 
 def _utterance_problem(number: int, utterance: Utterance, seen: dict[str, int]) -> Problem | None:
     if not _safe_id(utterance.id):
-        return Problem(number, f"the utterance id {utterance.id!r} can't be a file name",
-                       "Use an id without path separators and control characters")  # fmt: skip
+        return Problem(
+            number,
+            f"the utterance id {utterance.id!r} can't be a file name",
+            "Use an id without path separators and control characters",
+        )
     if utterance.id in seen:
-        return Problem(number, f"the id {utterance.id!r} stands in line {seen[utterance.id]} already",
-                       "Give every utterance an id of its own")  # fmt: skip
+        return Problem(
+            number,
+            f"the id {utterance.id!r} stands in line {seen[utterance.id]} already",
+            "Give every utterance an id of its own",
+        )
     if not utterance.text:
         return Problem(number, "the text is empty", "Fill in the text or delete the line")
     return None
@@ -204,7 +221,9 @@ def _as_error(path: Path, problems: list[Problem]) -> UserError:
 
 def _name_of(path: Path) -> str:
     stem = path.stem
-    return path.absolute().parent.name if stem == "meta" else f"{path.absolute().parent.name}/{stem}"
+    return (
+        path.absolute().parent.name if stem == "meta" else f"{path.absolute().parent.name}/{stem}"
+    )
 
 
 def _guess_language(utterances: tuple[Utterance, ...]) -> str:

@@ -58,6 +58,8 @@ class PocketSphinx(Recognizer):
             )
         if len(samples_16k) < MIN_SAMPLES:
             return Transcript("", {"reason": "shorter than 0.1 s"})
+        if not samples_16k.any():  # the decoder finds words even in digital silence
+            return Transcript("", {"reason": "digital silence"})
         decoder = self._fresh()
         pcm = np.clip(np.round(samples_16k * 32768), -32768, 32767).astype("<i2")
         decoder.start_utt()

@@ -39,10 +39,10 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[  # noqa: ARG001 -- handled by its callback
+    version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
-    debug: Annotated[  # noqa: ARG001 -- taken off by main, so that it works anywhere
+    debug: Annotated[
         bool, typer.Option("--debug", help="Tracebacks for errors; works behind any command.")
     ] = False,
 ) -> None:

@@ -13,8 +13,17 @@ EXTRAS = {
     "torchaudio": ("speaker", "torchaudio, which speechbrain needs"),
     "mamba_ssm": ("mamba", "mamba-ssm: fused kernels, needs a CUDA device"),
 }
-CORE = ("torch", "soundfile", "soxr", "jiwer", "omegaconf", "onnxruntime", "pocketsphinx",
-        "webrtcvad", "espeakng_loader", "httpx")  # fmt: skip
+CORE = (
+    "torch",
+    "soundfile",
+    "soxr",
+    "jiwer",
+    "omegaconf",
+    "pocketsphinx",
+    "webrtcvad",
+    "espeakng_loader",
+    "httpx",
+)
 
 
 class Check(NamedTuple):
@@ -26,7 +35,9 @@ class Check(NamedTuple):
     fix: str = ""
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False) -> None:
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
     """Check packages, extras, weights and devices; exit code 1 if the core does not work."""
     import json
 
@@ -47,9 +58,13 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="One JSON docume
 def _core(name: str) -> Check:
     try:
         module = importlib.import_module(name)
-    except Exception as error:  # noqa: BLE001 -- a broken wheel can raise anything (OSError, say)
-        return Check(name, "broken", f"{type(error).__name__}: {error}",
-                     "Install the package again: pip install --force-reinstall mamtra-eval")  # fmt: skip
+    except Exception as error:  # a broken wheel can raise anything (OSError, say)
+        return Check(
+            name,
+            "broken",
+            f"{type(error).__name__}: {error}",
+            "Install the package again: pip install --force-reinstall mamtra-eval",
+        )
     return Check(name, "ok", str(getattr(module, "__version__", "installed")))
 
 
@@ -61,12 +76,18 @@ def _extra(name: str) -> Check:
     except ModuleNotFoundError as error:
         if error.name == name:
             return Check(name, "absent", f"optional; {purpose}", fix)
-        return Check(name, "unusable", f"optional; it needs {error.name}", f"pip install {error.name}")
-    except Exception as error:  # noqa: BLE001 -- torchaudio raises OSError on a CPU torch
+        return Check(
+            name, "unusable", f"optional; it needs {error.name}", f"pip install {error.name}"
+        )
+    except Exception as error:  # torchaudio raises OSError on a CPU torch
         reason = str(error).partition("\n")[0]
         hint = "Its wheel is built for CUDA: install the CUDA build of torch, or go without it."
-        return Check(name, "unusable", f"optional; {type(error).__name__}: {reason}",
-                     hint if isinstance(error, OSError) else fix)  # fmt: skip
+        return Check(
+            name,
+            "unusable",
+            f"optional; {type(error).__name__}: {reason}",
+            hint if isinstance(error, OSError) else fix,
+        )
     return Check(name, "ok", str(getattr(module, "__version__", "installed")))
 
 
@@ -86,7 +107,7 @@ def _dnsmos_networks() -> Check:
     from mamtra_eval.metrics import dnsmos
 
     try:
-        paths = dnsmos.find_networks()
+        paths = [dnsmos.find_network(name) for name in dnsmos.SHA256]
     except UserError as error:
         return Check("DNSMOS networks", "broken", error.what, error.fix or "")
     return Check("DNSMOS networks", "ok", ", ".join(path.name for path in paths))
@@ -95,7 +116,7 @@ def _dnsmos_networks() -> Check:
 def _cuda() -> Check:
     try:
         import torch
-    except Exception:  # noqa: BLE001 -- reported above as broken
+    except Exception:  # reported above as broken
         return Check("CUDA", "absent", "torch does not import")
     if not torch.cuda.is_available():
         return Check("CUDA", "absent", "no device: models run on the CPU")

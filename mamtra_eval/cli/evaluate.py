@@ -18,9 +18,12 @@ Retry = Annotated[
 def evaluate(
     targets: Annotated[
         list[str],
-        typer.Argument(metavar="TARGET...", help="recorded | espeak | espeak:voice=en-us+f3 | FOLDER "
-                       "| http://host:port/v1/audio/speech?model=x | 'command:PROG {text} {out}'; "
-                       "NAME=TARGET names it."),
+        typer.Argument(
+            metavar="TARGET...",
+            help="recorded | espeak | espeak:voice=en-us+f3 | FOLDER "
+            "| http://host:port/v1/audio/speech?model=x | 'command:PROG {text} {out}'; "
+            "NAME=TARGET names it.",
+        ),
     ],
     testset: Annotated[str, typer.Option(help="Name, or path of a meta.lst.")],
     metrics: Annotated[
@@ -35,8 +38,12 @@ def evaluate(
     seed: Annotated[int | None, typer.Option(help="Seed of the synthesis; 0.")] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any key of the configuration, "
-                     "e.g. asr.grammar=digits, statistics.resamples=2000."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Any key of the configuration, "
+            "e.g. asr.grammar=digits, statistics.resamples=2000.",
+        ),
     ] = None,
     max_failures: Annotated[
         int | None, typer.Option(help="Failed clips beyond this number make the exit code 1; 0.")
@@ -44,7 +51,7 @@ def evaluate(
     workers: Annotated[int | None, typer.Option(help="Worker processes; one a core.")] = None,
     retry_failed: Retry = False,
     as_json: Json = False,
-) -> None:  # fmt: skip
+) -> None:
     """Evaluate systems on a test set: synthesize, score, report."""
     from mamtra_eval import config as configuration
     from mamtra_eval import targets as naming
@@ -62,8 +69,9 @@ def evaluate(
         "execution": {"workers": workers},
     }
     given = {key: value for key, value in values.items() if value is not None}
-    _carry_out(configuration.build(given, settings or [], where="command line"), out,
-               retry_failed, as_json)  # fmt: skip
+    _carry_out(
+        configuration.build(given, settings or [], where="command line"), out, retry_failed, as_json
+    )
 
 
 def run(
@@ -103,8 +111,10 @@ def _carry_out(config: Any, out: Path | None, retry_failed: bool, as_json: bool)
 def _judge(n_failed: int, allowed: int) -> None:
     """Exit code 1 for more failures than allowed, with a word on standard error."""
     if n_failed:
-        typer.echo(f"{n_failed} clips failed (allowed: {allowed}); each has its reason in the "
-                   "reports.", err=True)  # fmt: skip
+        typer.echo(
+            f"{n_failed} clips failed (allowed: {allowed}); each has its reason in the reports.",
+            err=True,
+        )
     if n_failed > allowed:
         raise typer.Exit(1)
 

@@ -42,12 +42,20 @@ def _rows(kind: str) -> list[dict[str, str]]:
     if kind == "testsets":
         from mamtra_eval import catalogue
 
-        return [{"name": name, "summary": f"{entry.n or '?'} utterances, {entry.language}",
-                 "missing": ""} for name, entry in sorted(catalogue.entries().items())]  # fmt: skip
+        return [
+            {
+                "name": name,
+                "summary": f"{entry.n or '?'} utterances, {entry.language}",
+                "missing": "",
+            }
+            for name, entry in sorted(catalogue.entries().items())
+        ]
     if kind == "presets":
         presets = registry.presets()
-        return [{"name": name, "summary": _comment(path), "missing": ""}
-                for name, path in presets.items()]  # fmt: skip
+        return [
+            {"name": name, "summary": _comment(path), "missing": ""}
+            for name, path in presets.items()
+        ]
     return [
         {"name": name, "summary": plugin.summary, "missing": ", ".join(plugin.missing())}
         for name, plugin in registry.plugins(kind).items()

@@ -15,7 +15,9 @@ from mamtra_eval.statistics.bootstrap import Estimate
 
 def write_reports(results: Results) -> list[str]:
     """Write every kind of report into the run folder; returns their paths."""
-    return [str(registry.load("report", name).write(results)) for name in registry.plugins("report")]
+    return [
+        str(registry.load("report", name).write(results)) for name in registry.plugins("report")
+    ]
 
 
 def print_table(results: Results) -> None:
@@ -27,16 +29,19 @@ def print_table(results: Results) -> None:
 
     figures = leaderboard.columns(results)
     testset = results.testset
-    table = Table(title=Text(f"{testset['name']}, {testset['n']} utterances"), box=box.SIMPLE_HEAD,
-                  title_justify="left")  # fmt: skip
-    table.add_column("System", overflow="fold")
+    table = Table(
+        title=Text(f"{testset['name']}, {testset['n']} utterances"),
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+    )
+    table.add_column("System", overflow="fold", min_width=16)
     for figure in figures:
         arrow = "↑" if figure.higher_is_better else "↓"
-        table.add_column(f"{figure.title or figure.name} {arrow}", justify="right")
+        table.add_column(f"{figure.name} {arrow}", justify="right")
     table.add_column("Clips", justify="right")
     for system in results.systems:
         cells = [Text(_cell(system.values[figure.name])) for figure in figures]
-        name = system.row.name + (" (baseline)" if system.is_baseline else "")
+        name = system.row.name + ("\n(baseline)" if system.is_baseline else "")
         table.add_row(Text(name), *cells, f"{system.n_clips - system.n_failed}/{system.n_clips}")
     Console(soft_wrap=False).print(table)
 

@@ -41,6 +41,7 @@ def leaderboard(
     try:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise UserError(f"can't be written ({error.strerror})", where=str(out),
-                        fix="Give another file with -o.") from error  # fmt: skip
+        raise UserError(
+            f"can't be written ({error.strerror})", where=str(out), fix="Give another file with -o."
+        ) from error
     typer.echo(str(out))

@@ -19,7 +19,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -51,13 +51,20 @@ class LocalExecutor:
         self.workers = workers or os.cpu_count() or 1
         self.timeout_s = timeout_s
 
-    def run(self, factory: Callable[..., Handler], args: tuple[Any, ...],
-            batches: Iterable[Sequence[Any]], on_result: OnResult, on_lost: OnLost,
-            workers: int | None = None) -> None:  # fmt: skip
+    def run(
+        self,
+        factory: Callable[..., Handler],
+        args: tuple[Any, ...],
+        batches: Iterable[Sequence[Any]],
+        on_result: OnResult,
+        on_lost: OnLost,
+        workers: int | None = None,
+    ) -> None:
         """Work through all batches; returns when each payload had a result or was lost.
 
         Args:
-            factory: picklable; makes the handler in the worker from ``args``.
+            factory: picklable; makes the handler in the worker.
+            args: picklable arguments of ``factory``.
             batches: lists of picklable payloads.
             on_result: called in this process with (payload, result).
             on_lost: called with (payload, reason) where its worker died or hung.
@@ -92,10 +99,8 @@ class LocalExecutor:
                 worker.batch = queue.popleft()
                 worker.pending = set(range(len(worker.batch)))
                 worker.deadline = time.monotonic() + self.timeout_s
-                try:
+                with suppress(OSError):  # it died idle: the read that follows finds that out
                     worker.connection.send(worker.batch)
-                except OSError:
-                    pass  # it died idle: the read that follows finds that out
 
     def _ready(self, pool: list[_Worker]) -> list[_Worker]:
         """Workers with a message, or past their deadline (those are killed first)."""
@@ -189,7 +194,7 @@ def _work(connection: Connection, factory: Callable[..., Handler], args: tuple[A
         return
     except UserError as error:
         connection.send((None, error))
-    except Exception as error:  # noqa: BLE001 -- told to the parent, which ends the run
+    except Exception as error:  # told to the parent, which ends the run
         connection.send((None, RuntimeError(f"a worker failed: {describe(error)}")))
 
 

@@ -102,7 +102,7 @@ class Metric(ABC):
     def measure(self, item: Item) -> Reading:
         """Take one reading; MeasurementError if the clip does not allow it."""
 
-    def check(self, testset: TestSet) -> None:
+    def check(self, testset: TestSet) -> None:  # noqa: B027 -- most have nothing to check
         """UserError if no clip of this test set could ever be measured (no prompts, language)."""
 
     def failed_counts(self, text: str, language: str) -> dict[str, float]:

@@ -45,12 +45,15 @@ class SignalNetwork:
         weights = read_float_tensors(path)
         kernels = (weights[f"time2freq/stft-{part}/kernel:0"][:, :, 0] for part in ("real", "imag"))
         self._real, self._imag = kernels
-        convolutions = [_convolution(weights, f"conv2d{end}") for end in
-                        ("", "_1", "_2", "_3", "_4", "_5", "_6")]  # fmt: skip
+        convolutions = [
+            _convolution(weights, f"conv2d{end}")
+            for end in ("", "_1", "_2", "_3", "_4", "_5", "_6")
+        ]
         self._trunk, self._head = convolutions[:6], convolutions[6]
         prefix = "mos_estimator_logpow"
-        self._dense = [_dense(weights, f"{prefix}/{name}") for name in
-                       ("dense", "dense_1", "dense_3")]  # fmt: skip
+        self._dense = [
+            _dense(weights, f"{prefix}/{name}") for name in ("dense", "dense_1", "dense_3")
+        ]
 
     @torch.inference_mode()
     def scores(self, samples: Samples, starts_s: Sequence[int]) -> Floats:

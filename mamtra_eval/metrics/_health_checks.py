@@ -84,9 +84,7 @@ def silences(active: Mask) -> Silences:
         whole = len(active) * FRAME_S
         return Silences(whole, whole, whole)
     tail = len(active) - 1 - int(where[-1])
-    return Silences(
-        int(where[0]) * FRAME_S, tail * FRAME_S, longest_run(~active) * FRAME_S
-    )
+    return Silences(int(where[0]) * FRAME_S, tail * FRAME_S, longest_run(~active) * FRAME_S)
 
 
 def count_units(text: str) -> int:

@@ -35,6 +35,7 @@ from mamtra_eval.audio import Samples
 from mamtra_eval.errors import MeasurementError, UserError
 from mamtra_eval.metrics import Figure, Item, Metric, Reading
 from mamtra_eval.registry import read_options
+from mamtra_eval.testset import TestSet
 from mamtra_eval.torch_threads import torch_threads
 
 if TYPE_CHECKING:
@@ -84,6 +85,12 @@ class Dnsmos(Metric):
         """Networks by hash."""
         networks = "|".join(f"{Path(name).stem}:{sha[:8]}" for name, sha in SHA256.items())
         return f"metric:dnsmos|{PACKAGE.replace('==', ':')}|{networks}|threads:{self._threads}"
+
+    def check(self, testset: TestSet) -> None:
+        """UserError if the networks are not there."""
+        del testset
+        for name in SHA256:
+            find_network(name)
 
     def measure(self, item: Item) -> Reading:
         """Score one clip."""
@@ -156,9 +163,7 @@ def window_starts(n_samples: int) -> list[int]:
 def p808_input(samples: Samples, start_s: int) -> features.Floats:
     """Log-mel spectrogram (900, 120) of a window, scaled to -1 (80 dB below its maximum) to 1."""
     window = samples[start_s * RATE_HZ :][: WINDOW - P808_MARGIN]
-    mel = features.mel_spectrogram(
-        window, sample_rate_hz=RATE_HZ, n_fft=321, hop=160, n_mels=120
-    )
+    mel = features.mel_spectrogram(window, sample_rate_hz=RATE_HZ, n_fft=321, hop=160, n_mels=120)
     return (features.decibels(mel, top_db=80.0) + np.float32(40)) / np.float32(40)
 
 

@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 
 from mamtra_eval import registry
-from mamtra_eval.errors import MeasurementError, unknown_name
+from mamtra_eval.errors import MeasurementError, UserError, unknown_name
 from mamtra_eval.metrics import Figure, Item, Metric, Reading
 from mamtra_eval.speakers import Embedding, SpeakerEncoder
+from mamtra_eval.testset import TestSet
 
 DEFAULTS = {"encoder": "ge2e"}
 
@@ -35,7 +36,10 @@ class Similarity(Metric):
     figures = (
         Figure(name="similarity", numerator="cosine", unit="cosine", title="Speaker similarity"),
     )
-    note = "Cosines of different speaker encoders are on different scales."
+    note = (
+        "Cosines of different speaker encoders are on different scales. The encoder ge2e also "
+        "answers to level: 12 dB quieter can cost 0.07."
+    )
 
     def __init__(self, encoder: str) -> None:
         self._encoder_name = encoder
@@ -44,6 +48,16 @@ class Similarity(Metric):
     def signature(self) -> str:
         """The encoder's own signature."""
         return f"metric:similarity|{self._encoder.signature()}"
+
+    def check(self, testset: TestSet) -> None:
+        """UserError if no utterance has a prompt, or the encoder can't work here."""
+        if not any(utterance.prompt_audio for utterance in testset.utterances):
+            raise UserError(
+                "similarity compares clips with prompts, and no utterance of the test set has one",
+                where=str(testset.path),
+                fix="Leave the metric out, or use a list with a column of prompt audio.",
+            )
+        self._encoder.check()
 
     def measure(self, item: Item) -> Reading:
         """Compare the clip with its prompt."""

@@ -30,22 +30,75 @@ class WordErrorRate(Metric):
     """Transcribe, normalise both sides, count the edits."""
 
     figures = (
-        Figure("wer", "errors", "words", unit="fraction", higher_is_better=False,
-               title="WER, mean of utterances"),
-        Figure("wer_pooled", "errors", "words", "pooled", unit="fraction", higher_is_better=False,
-               title="WER, pooled"),
-        Figure("wer_incl_failed", "errors", "words", unit="fraction", higher_is_better=False,
-               failed=1.0, headline=False, title="WER, failed clips as 100 %"),
-        Figure("wer_pooled_incl_failed", "errors", "words", "pooled", unit="fraction",
-               higher_is_better=False, failed=1.0, headline=False,
-               title="WER pooled, failed clips as 100 %"),
-        Figure("wer_substitutions", "substitutions", "words", "pooled", unit="fraction",
-               higher_is_better=False, headline=False, title="Substitutions, pooled"),
-        Figure("wer_deletions", "deletions", "words", "pooled", unit="fraction",
-               higher_is_better=False, headline=False, title="Deletions, pooled"),
-        Figure("wer_insertions", "insertions", "words", "pooled", unit="fraction",
-               higher_is_better=False, headline=False, title="Insertions, pooled"),
-    )  # fmt: skip
+        Figure(
+            "wer",
+            "errors",
+            "words",
+            unit="fraction",
+            higher_is_better=False,
+            title="WER, mean of utterances",
+        ),
+        Figure(
+            "wer_pooled",
+            "errors",
+            "words",
+            "pooled",
+            unit="fraction",
+            higher_is_better=False,
+            title="WER, pooled",
+        ),
+        Figure(
+            "wer_incl_failed",
+            "errors",
+            "words",
+            unit="fraction",
+            higher_is_better=False,
+            failed=1.0,
+            headline=False,
+            title="WER, failed clips as 100 %",
+        ),
+        Figure(
+            "wer_pooled_incl_failed",
+            "errors",
+            "words",
+            "pooled",
+            unit="fraction",
+            higher_is_better=False,
+            failed=1.0,
+            headline=False,
+            title="WER pooled, failed clips as 100 %",
+        ),
+        Figure(
+            "wer_substitutions",
+            "substitutions",
+            "words",
+            "pooled",
+            unit="fraction",
+            higher_is_better=False,
+            headline=False,
+            title="Substitutions, pooled",
+        ),
+        Figure(
+            "wer_deletions",
+            "deletions",
+            "words",
+            "pooled",
+            unit="fraction",
+            higher_is_better=False,
+            headline=False,
+            title="Deletions, pooled",
+        ),
+        Figure(
+            "wer_insertions",
+            "insertions",
+            "words",
+            "pooled",
+            unit="fraction",
+            higher_is_better=False,
+            headline=False,
+            title="Insertions, pooled",
+        ),
+    )
 
     def __init__(self, recognizer: Recognizer, normalizer: Normalizer) -> None:
         self.recognizer = recognizer
@@ -92,7 +145,7 @@ def count_edits(reference: str, hypothesis: str, evidence: dict[str, Any]) -> Re
     output = jiwer.process_words(reference, hypothesis)
     words = output.hits + output.substitutions + output.deletions
     edits = output.substitutions + output.deletions + output.insertions
-    counts = {
+    counts: dict[str, float] = {
         "errors": edits,
         "words": words,
         "substitutions": output.substitutions,

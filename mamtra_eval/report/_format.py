@@ -21,8 +21,10 @@ def interval(figure: Figure, estimate: Estimate, *, signed: bool = False) -> str
     """``[low, high]`` without the unit; ``[n/a]`` where there is none."""
     if estimate.low is None or estimate.high is None:
         return "[n/a]"
-    ends = (amount(figure, end, signed=signed).removesuffix(" %")
-            for end in (estimate.low, estimate.high))  # fmt: skip
+    ends = (
+        amount(figure, end, signed=signed).removesuffix(" %")
+        for end in (estimate.low, estimate.high)
+    )
     return f"[{', '.join(ends)}]"
 
 

@@ -56,8 +56,13 @@ def _value(value: Value, level: float) -> dict[str, Any]:
     difference = None
     if value.difference:
         difference = {**_estimate(value.difference), "n": value.n_paired}
-    return {**_estimate(value.estimate), "level": level, "n": value.n, "n_failed": value.n_failed,
-            "difference": difference}  # fmt: skip
+    return {
+        **_estimate(value.estimate),
+        "level": level,
+        "n": value.n,
+        "n_failed": value.n_failed,
+        "difference": difference,
+    }
 
 
 def _estimate(estimate: Estimate | None) -> dict[str, float | None]:
@@ -77,8 +82,11 @@ def _clip(clip: ClipRow, results: Results) -> dict[str, Any]:
             if figure.headline:
                 values[figure.name] = _single(figure, reading)
         if isinstance(reading, Reading):
-            evidence |= {key: reading.evidence[key] for key in ("transcript", "alignment", "flags")
-                         if key in reading.evidence}  # fmt: skip
+            evidence |= {
+                key: reading.evidence[key]
+                for key in ("transcript", "alignment", "flags")
+                if key in reading.evidence
+            }
     return {
         "system": clip.key.system,
         "utterance": clip.key.utterance,

@@ -53,8 +53,10 @@ def escape(text: str) -> str:
     """Text that Markdown and HTML take literally, on one line."""
     text = " ".join(text.split())
     for character in "\\`*_{}[]<>|#~":
-        text = text.replace(character, f"\\{character}" if character not in "<>" else
-                            {"<": "&lt;", ">": "&gt;"}[character])  # fmt: skip
+        text = text.replace(
+            character,
+            f"\\{character}" if character not in "<>" else {"<": "&lt;", ">": "&gt;"}[character],
+        )
     return text
 
 
@@ -110,11 +112,17 @@ def _differences(results: Results) -> list[str]:
     if not others or baseline is None:
         return []
     figures = columns(results)
-    rows = [["System", *(escape(figure.title or figure.name) for figure in figures)],
-            ["---", *["---:"] * len(figures)]]  # fmt: skip
+    rows = [
+        ["System", *(escape(figure.title or figure.name) for figure in figures)],
+        ["---", *["---:"] * len(figures)],
+    ]
     for system in others:
-        rows.append([escape(system.row.name),
-                     *(difference(system.values[figure.name]) for figure in figures)])  # fmt: skip
+        rows.append(
+            [
+                escape(system.row.name),
+                *(difference(system.values[figure.name]) for figure in figures),
+            ]
+        )
     return [
         f"## Difference to {escape(baseline.row.name)}",
         "",
@@ -139,8 +147,10 @@ def _failures(results: Results) -> list[str]:
                 errors.append(f"{name}: {reading}")
         if errors:
             again = f" ({clip.key.repeat})" if clip.key.repeat else ""
-            lines.append(f"- {escape(clip.key.system)}, {escape(clip.key.utterance)}{again}: "
-                         f"{escape('; '.join(errors))}")  # fmt: skip
+            lines.append(
+                f"- {escape(clip.key.system)}, {escape(clip.key.utterance)}{again}: "
+                f"{escape('; '.join(errors))}"
+            )
         if len(lines) > 22:
             lines.append("- … more in report.html")
             break
@@ -148,9 +158,11 @@ def _failures(results: Results) -> list[str]:
 
 
 def _footnote_numbers(results: Results, prefix: str) -> dict[str, str]:
-    return {figure.name: f"{prefix}{number}"
-            for number, metric in enumerate(results.metrics, start=1)
-            for figure in metric.figures}  # fmt: skip
+    return {
+        figure.name: f"{prefix}{number}"
+        for number, metric in enumerate(results.metrics, start=1)
+        for figure in metric.figures
+    }
 
 
 def _footnotes(results: Results, prefix: str) -> list[str]:

@@ -24,6 +24,9 @@ class SpeakerEncoder(ABC):
     def embed(self, samples_16k: Samples) -> Embedding:
         """Embedding of length 1, float32 (d,); MeasurementError if there is no voice in it."""
 
+    def check(self) -> None:  # noqa: B027 -- an encoder may have nothing to check
+        """UserError if it can't work here (weights or packages are missing)."""
+
     @abstractmethod
     def signature(self) -> str:
         """Everything the embeddings depend on, as ``key:value|key:value``."""

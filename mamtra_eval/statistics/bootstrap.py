@@ -83,9 +83,15 @@ def divide(above: Array, below: Array) -> Array:
     return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
 
 
-def ratio(numerators: npt.ArrayLike, denominators: npt.ArrayLike | None = None, *,
-          level: float = 0.95, resamples: int = 10_000, seed: int = 0) -> Estimate:  # fmt: skip
-    """sum(numerators) / sum(denominators) over utterances, both (n,); the mean without the latter."""
+def ratio(
+    numerators: npt.ArrayLike,
+    denominators: npt.ArrayLike | None = None,
+    *,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Estimate:
+    """sum(numerators) / sum(denominators), both (n,); without denominators the mean."""
     above = np.asarray(numerators, dtype=np.float64)
     below = np.ones_like(above) if denominators is None else np.asarray(denominators, np.float64)
     sums = resample(np.stack([above, below], axis=1), resamples=resamples, seed=seed)

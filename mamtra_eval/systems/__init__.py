@@ -65,7 +65,7 @@ class System(ABC):
         for index, request in enumerate(requests):
             try:
                 yield index, self.speak(request)
-            except Exception as error:  # noqa: BLE001 -- a failure is a row, never the run's end
+            except Exception as error:  # a failure is a row, never the run's end
                 yield index, error
 
     def close(self) -> None:  # noqa: B027 -- most have nothing to release

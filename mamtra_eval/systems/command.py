@@ -55,8 +55,10 @@ class Command(System):
 
     def __init__(self, template: str | None, timeout_s: float) -> None:
         if not 0 < timeout_s < math.inf:
-            raise UserError(f"option timeout_s of command is {timeout_s}",
-                            fix="Give a positive number of seconds.")  # fmt: skip
+            raise UserError(
+                f"option timeout_s of command is {timeout_s}",
+                fix="Give a positive number of seconds.",
+            )
         self.template, self.timeout_s = template or "", timeout_s
         words = _split(self.template)
         self._program = _find_program(words[0], self.template)
@@ -65,8 +67,11 @@ class Command(System):
 
     def identity(self, requests: Sequence[Request]) -> dict[str, Any]:
         """Template, time-out, SHA-256 of the program and of the files named as its arguments."""
-        plain = ["".join(text for text, _ in argument) for argument in self._arguments
-                 if not any(name for _, name in argument)]  # fmt: skip
+        plain = [
+            "".join(text for text, _ in argument)
+            for argument in self._arguments
+            if not any(name for _, name in argument)
+        ]
         return {
             "template": self.template,
             "timeout_s": self.timeout_s,
@@ -82,9 +87,11 @@ class Command(System):
             arguments = self._fill(request, out)
             self._run(arguments, request.text, out, folder)
             if not out.is_file() or out.stat().st_size == 0:
-                raise SynthesisError(f"{self._program.name} ended well but wrote no audio to "
-                                     f"{out if 'out' in self._used else 'stdout'}"
-                                     f"{_tail(folder / 'log')}")  # fmt: skip
+                raise SynthesisError(
+                    f"{self._program.name} ended well but wrote no audio to "
+                    f"{out if 'out' in self._used else 'stdout'}"
+                    f"{_tail(folder / 'log')}"
+                )
             try:
                 return audio.read(out)
             except audio.AudioError as error:
@@ -96,10 +103,14 @@ class Command(System):
         values = {**vars(request), "out": out, "prompt_audio": prompt_audio}
         for name in ("prompt_audio", "prompt_text"):
             if name in self._used and values[name] is None:
-                raise SynthesisError(f"the template asks for {{{name}}}, but {request.utterance} "
-                                     "has none; use a test set with prompts")  # fmt: skip
-        return ["".join(text + (str(values[name]) if name else "") for text, name in argument)
-                for argument in self._arguments]  # fmt: skip
+                raise SynthesisError(
+                    f"the template asks for {{{name}}}, but {request.utterance} "
+                    "has none; use a test set with prompts"
+                )
+        return [
+            "".join(text + (str(values[name]) if name else "") for text, name in argument)
+            for argument in self._arguments
+        ]
 
     def _run(self, arguments: list[str], text: str, out: Path, folder: Path) -> None:
         # Files instead of pipes: nothing to pump, and no child that keeps a pipe open holds us.
@@ -107,21 +118,28 @@ class Command(System):
         (folder / "stdin").write_bytes(said.encode("utf-8", "replace"))
         log = folder / "log"
         to_log = "out" in self._used
-        with (folder / "stdin").open("rb") as stdin, log.open("ab") as stderr, \
-                (log if to_log else out).open("ab") as stdout:  # fmt: skip
+        with (
+            (folder / "stdin").open("rb") as stdin,
+            log.open("ab") as stderr,
+            (log if to_log else out).open("ab") as stdout,
+        ):
             try:
                 process = subprocess.Popen(
                     [str(self._program), *arguments],
-                    stdin=stdin, stdout=stdout, stderr=stderr, start_new_session=True,
-                )  # fmt: skip
+                    stdin=stdin,
+                    stdout=stdout,
+                    stderr=stderr,
+                    start_new_session=True,
+                )
             except (OSError, ValueError) as error:
                 too_long = isinstance(error, OSError) and error.errno == errno.E2BIG
                 hint = "; without {text} in the template it goes to stdin" if too_long else ""
                 raise SynthesisError(f"{self._program} did not start: {error}{hint}") from error
             in_time = _wait(process, self.timeout_s)
         if not in_time:
-            raise SynthesisError(f"{self._program.name} was killed after timeout_s="
-                                 f"{self.timeout_s:g}{_tail(log)}")  # fmt: skip
+            raise SynthesisError(
+                f"{self._program.name} was killed after timeout_s={self.timeout_s:g}{_tail(log)}"
+            )
         if process.returncode != 0:
             raise SynthesisError(f"{self._program.name} {_ending(process.returncode)}{_tail(log)}")
 
@@ -135,11 +153,16 @@ def _split(template: str) -> list[str]:
     try:
         words = shlex.split(template)
     except ValueError as error:
-        raise UserError(f"the template can't be split into arguments ({error})",
-                        where=template, fix="Close the quotes.") from error  # fmt: skip
+        raise UserError(
+            f"the template can't be split into arguments ({error})",
+            where=template,
+            fix="Close the quotes.",
+        ) from error
     if not words:
-        raise UserError("the system command has no template",
-                        fix="Give one: command:PROGRAM --text {text} --output {out}")  # fmt: skip
+        raise UserError(
+            "the system command has no template",
+            fix="Give one: command:PROGRAM --text {text} --output {out}",
+        )
     return words
 
 
@@ -147,10 +170,13 @@ def _find_program(word: str, template: str) -> Path:
     found = shutil.which(word)
     if found is None:
         exists = Path(word).is_file()
-        raise UserError(f"the program {word} {'is not executable' if exists else 'was not found'}",
-                        where=template,
-                        fix=f"Run chmod +x {word}" if exists else
-                        "Install it, put its folder on PATH, or give its path.")  # fmt: skip
+        raise UserError(
+            f"the program {word} {'is not executable' if exists else 'was not found'}",
+            where=template,
+            fix=f"Run chmod +x {word}"
+            if exists
+            else "Install it, put its folder on PATH, or give its path.",
+        )
     # Not resolved: a program may look at the name it was called by.
     return Path(found).absolute()
 
@@ -159,8 +185,9 @@ def _parse(word: str, template: str) -> Argument:
     try:
         pieces = list(string.Formatter().parse(word))
     except ValueError as error:
-        raise UserError(f"unbalanced brace in {word!r} ({error})",
-                        where=template, fix=BRACES) from error  # fmt: skip
+        raise UserError(
+            f"unbalanced brace in {word!r} ({error})", where=template, fix=BRACES
+        ) from error
     for _, name, spec, conversion in pieces:
         if name is not None and (name not in PLACEHOLDERS or spec or conversion):
             unknown = unknown_name("placeholder", _written(name, spec, conversion), PLACEHOLDERS)

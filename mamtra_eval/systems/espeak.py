@@ -117,17 +117,22 @@ def _library() -> Iterator[tuple[ctypes.CDLL, int]]:
         path = espeakng_loader.get_library_path()
         if _is_loaded(path):
             # Then dlclose would keep its state, and clips would depend on what came before.
-            raise UserError("something else in this process holds the library, so its state "
-                            "can't be reset", where=path,
-                            fix="Run espeak in a process of its own.")  # fmt: skip
+            raise UserError(
+                "something else in this process holds the library, so its state can't be reset",
+                where=path,
+                fix="Run espeak in a process of its own.",
+            )
         library = ctypes.CDLL(path)
         try:
             data = espeakng_loader.get_data_path()
             rate_hz = library.espeak_Initialize(_SYNCHRONOUS, 0, os.fsencode(data), _DONT_EXIT)
             if rate_hz <= 0:
-                raise UserError(f"espeak-ng can't read its data (it takes a path of about 150 "
-                                f"characters; this one has {len(data)})", where=data,
-                                fix="Install at a shorter path.")  # fmt: skip
+                raise UserError(
+                    f"espeak-ng can't read its data (it takes a path of about 150 "
+                    f"characters; this one has {len(data)})",
+                    where=data,
+                    fix="Install at a shorter path.",
+                )
             yield library, rate_hz
         finally:
             library.espeak_Terminate()
@@ -163,8 +168,9 @@ def _demand(status: int, what: str) -> None:
 
 def _check_range(option: str, value: int, allowed: range) -> None:
     if value not in allowed:
-        raise UserError(f"option {option} of espeak is {value}",
-                        fix=f"Give {allowed[0]} to {allowed[-1]}.")  # fmt: skip
+        raise UserError(
+            f"option {option} of espeak is {value}", fix=f"Give {allowed[0]} to {allowed[-1]}."
+        )
 
 
 def _find_voice(voice: str) -> str:

@@ -242,14 +242,20 @@ def _checked(options: dict[str, Any]) -> dict[str, Any]:
     except (ValueError, httpx.InvalidURL):
         sound = False
     if not sound:
-        raise UserError("no address of an endpoint", where=url,
-                        fix="Give http://HOST:PORT/PATH or https://…")  # fmt: skip
+        raise UserError(
+            "no address of an endpoint", where=url, fix="Give http://HOST:PORT/PATH or https://…"
+        )
     if "@" in parts.netloc:
-        raise UserError("the address holds a user or password", where=str(parts.hostname),
-                        fix="Name an environment variable with it: api_key_env=NAME")  # fmt: skip
+        raise UserError(
+            "the address holds a user or password",
+            where=str(parts.hostname),
+            fix="Name an environment variable with it: api_key_env=NAME",
+        )
     if kind in HEADERLESS:
-        raise UserError(f"response_format {kind} can't be read without knowing its sampling rate",
-                        fix="Take wav or flac.")  # fmt: skip
+        raise UserError(
+            f"response_format {kind} can't be read without knowing its sampling rate",
+            fix="Take wav or flac.",
+        )
     if options["prompt"] not in ("none", "base64"):
         raise UserError(f"option prompt of http is {options['prompt']!r}", fix="none or base64")
     lowest = {"timeout_s": 0.001, "retries": 0, "concurrency": 1}
@@ -282,8 +288,11 @@ def _read_key(variable: str | None) -> str | None:
     key = os.environ.get(variable, "").strip()
     # The key itself is never shown, whatever is wrong with it.
     if not key or not key.isascii() or not key.isprintable():
-        raise UserError(f"the environment variable {variable} holds no API key",
-                        where="option api_key_env of http", fix=f"export {variable}=…")  # fmt: skip
+        raise UserError(
+            f"the environment variable {variable} holds no API key",
+            where="option api_key_env of http",
+            fix=f"export {variable}=…",
+        )
     return key
 
 
@@ -306,8 +315,10 @@ def _body(request: Request, options: dict[str, Any]) -> dict[str, Any]:
         body["seed"] = request.seed
     if options["prompt"] == "base64":
         if request.prompt_audio is None:
-            raise SynthesisError(f"prompt=base64, but {request.utterance} has no prompt recording; "
-                                 "use a test set with prompts, or prompt=none")  # fmt: skip
+            raise SynthesisError(
+                f"prompt=base64, but {request.utterance} has no prompt recording; "
+                "use a test set with prompts, or prompt=none"
+            )
         body[options["prompt_audio_field"]] = _data_url(request.prompt_audio)
         if request.prompt_text is not None:
             body[options["prompt_text_field"]] = request.prompt_text

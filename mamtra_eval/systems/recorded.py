@@ -42,8 +42,9 @@ class Recorded(System):
                 found += 1
                 digest.update(f"{path.name}\x1f{audio.sha256(path)}\x1e".encode())
         if not found:
-            raise UserError(self._nothing(), where=str(self.folder or "recorded"),
-                            fix=self._remedy(requests))  # fmt: skip
+            raise UserError(
+                self._nothing(), where=str(self.folder or "recorded"), fix=self._remedy(requests)
+            )
         return {"files": found, "sha256": digest.hexdigest()}
 
     def speak(self, request: Request) -> audio.Clip:

@@ -30,6 +30,14 @@ def speak(seed, seconds, pitch_hz=120.0, tract=1.0, pause_every=5):
     return to_16_bits(samples * 0.5 / np.abs(samples).max())
 
 
+def make(seed, seconds, pitch_hz, tract=1.0, scale=None, snr_db=None):
+    """A signal by its recipe in ``tests/conformance``."""
+    samples = speak(seed, seconds, pitch_hz, tract)
+    if scale is not None:
+        samples = to_16_bits(samples * scale)
+    return samples if snr_db is None else add_noise(samples, snr_db)
+
+
 def add_noise(samples, snr_db, seed=0):
     """White noise at this ratio to the whole signal's power."""
     noise = np.random.RandomState(seed).randn(len(samples))

@@ -37,8 +37,14 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         with lock:
             seen = sum(c["path"] == self.path and c["body"] == body for c in calls)
-            calls.append({"path": self.path, "body": body, "at": time.monotonic(),
-                          "key": self.headers.get("authorization")})  # fmt: skip
+            calls.append(
+                {
+                    "path": self.path,
+                    "body": body,
+                    "at": time.monotonic(),
+                    "key": self.headers.get("authorization"),
+                }
+            )
         self.behave(self.path.partition("?")[0].strip("/"), body, seen)
 
     def behave(self, name: str, body: dict, seen: int):

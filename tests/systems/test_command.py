@@ -110,8 +110,15 @@ def test_the_template_is_split_before_it_is_filled(parts, text):
 def test_all_placeholders_and_literal_braces(recorder, tmp_path):
     rest = "{out} {language} {seed} {utterance} {prompt_audio} {prompt_text} '{{\"a\": {seed}}}' ''"
     prompt = tmp_path / "my prompt.wav"
-    arguments, _ = arrived(recorder, rest, "Hello", language="zh", seed=7, prompt_audio=prompt,
-                           prompt_text="a 'prompt'")  # fmt: skip
+    arguments, _ = arrived(
+        recorder,
+        rest,
+        "Hello",
+        language="zh",
+        seed=7,
+        prompt_audio=prompt,
+        prompt_text="a 'prompt'",
+    )
     assert arguments == ["zh", "7", "u1", str(prompt), "a 'prompt'", '{"a": 7}', ""]
 
 

@@ -94,16 +94,32 @@ def test_only_what_is_given_is_sent(system, server):
 def test_everything_given_is_sent(system, server, tmp_path):
     prompt = tmp_path / "p.flac"
     prompt.write_bytes(b"fLaC bytes")
-    made = system("ok?all=1", model="m", voice="v", speed="1.5", send_seed="true",
-                  prompt="base64", prompt_text_field="said", response_format="flac",
-                  extra='{"task_type": "Base"}')  # fmt: skip
+    made = system(
+        "ok?all=1",
+        model="m",
+        voice="v",
+        speed="1.5",
+        send_seed="true",
+        prompt="base64",
+        prompt_text_field="said",
+        response_format="flac",
+        extra='{"task_type": "Base"}',
+    )
     made.speak(request(prompt_audio=prompt, prompt_text="Prompt.", seed=7))
     body = server.calls("ok?all=1")[0]["body"]
     head, _, data = body.pop("ref_audio").partition(",")
     assert head == "data:audio/flac;base64"
     assert base64.b64decode(data) == b"fLaC bytes"
-    assert body == {"input": TEXT, "model": "m", "voice": "v", "speed": 1.5, "seed": 7,
-                    "said": "Prompt.", "response_format": "flac", "task_type": "Base"}  # fmt: skip
+    assert body == {
+        "input": TEXT,
+        "model": "m",
+        "voice": "v",
+        "speed": 1.5,
+        "seed": 7,
+        "said": "Prompt.",
+        "response_format": "flac",
+        "task_type": "Base",
+    }
 
 
 def test_prompt_wanted_and_absent(system):
@@ -294,15 +310,20 @@ def test_bad_options(options, words):
 
 def test_options_leave_the_query():
     options = http.options_from_url("https://h:1/v1/audio/speech?model=a%2Fb&key=1&voice=x+y&url=z")
-    assert options == {"url": "https://h:1/v1/audio/speech?key=1&url=z",
-                       "model": "a/b", "voice": "x y"}  # fmt: skip
+    assert options == {
+        "url": "https://h:1/v1/audio/speech?key=1&url=z",
+        "model": "a/b",
+        "voice": "x y",
+    }
     assert http.options_from_url("http://h/p") == {"url": "http://h/p"}
 
 
-known = st.dictionaries(st.sampled_from([name for name in http.DEFAULTS if name != "url"]),
-                        st.text(max_size=8))  # fmt: skip
-unknown = st.lists(st.tuples(st.sampled_from(["key", "url", "a b", "Model", "é"]),
-                             st.text(max_size=8)))  # fmt: skip
+known = st.dictionaries(
+    st.sampled_from([name for name in http.DEFAULTS if name != "url"]), st.text(max_size=8)
+)
+unknown = st.lists(
+    st.tuples(st.sampled_from(["key", "url", "a b", "Model", "é"]), st.text(max_size=8))
+)
 
 
 @given(known, unknown, st.randoms(use_true_random=False))

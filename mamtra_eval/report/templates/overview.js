@@ -1,0 +1,234 @@
+// The header's facts, the forest plots, the leaderboard and its footnotes.
+
+const ROW = 30; // height of one system in a forest plot, as in report.css
+
+function drawFacts() {
+  const clips = data.systems.reduce((sum, system) => sum + system.clips, 0);
+  const failed = data.systems.reduce((sum, system) => sum + system.clips_failed, 0);
+  const facts = [
+    ["Test set", h("span", { title: `sha256 ${data.testset.sha256}` }, data.testset.name)],
+    ["Language", data.testset.language],
+    ["Utterances", grouped(data.testset.n)],
+    ["Systems", grouped(data.systems.length)],
+    ["Clips", [grouped(clips), failed ? h("span", { class: "bad" }, `, ${grouped(failed)} with failures`) : null]],
+    ["Created", h("time", { datetime: data.created }, formatDate(data.created))],
+    ["Version", data.version],
+    ["Run", data.run],
+  ];
+  $("facts").append(
+    ...facts.map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, ...[value].flat()))),
+  );
+}
+
+const direction = (figure) => (figure.higher_is_better ? "higher is better" : "lower is better");
+
+function footnote(figure) {
+  const number = data.figures.indexOf(figure) + 1;
+  const open = () => {
+    $("footnotes").querySelector("details").open = true;
+    $(`note-${number}`).focus();
+  };
+  const label = `Note ${number}: how ${figure.title} is computed`;
+  return h("button", { type: "button", class: "note", "aria-label": label, click: open }, `${number}`);
+}
+
+// The range of a plot in display units, with round ticks.
+function axisOf(figure, estimates) {
+  const numbers = estimates
+    .flatMap((e) => [e.value, e.low, e.high])
+    .filter((x) => x !== null && x !== undefined)
+    .map((x) => scaled(x, figure.unit));
+  if (!numbers.length) return null;
+  let [low, high] = [Math.min(...numbers), Math.max(...numbers)];
+  const margin = (high - low) * 0.08 || Math.abs(high) * 0.1 || 1;
+  [low, high] = [low >= 0 ? Math.max(0, low - margin) : low - margin, high + margin];
+  const widest = (high - low) / 2.5;
+  const power = 10 ** Math.floor(Math.log10(widest));
+  const step = [5, 2, 1].map((k) => k * power).find((k) => k <= widest);
+  const ticks = [];
+  for (let k = Math.ceil(low / step); k * step <= high; k += 1) ticks.push(k * step);
+  const decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+  const place = (x) => `${(3 + (94 * (x - low)) / (high - low)).toFixed(2)}%`;
+  const label = (tick) => tick.toFixed(decimals) + (figure.unit === "fraction" ? "\u00a0%" : "");
+  return {
+    at: (value) => place(scaled(value, figure.unit)),
+    ticks: ticks.map((tick) => [place(tick), label(tick)]),
+  };
+}
+
+// Shapes, so that nothing hangs on colour alone.
+const MARKS = {
+  baseline: "M-4.5-4.5h9v9h-9z",
+  better: "M0-5.5A5.5 5.5 0 1 1 0 5.5 5.5 5.5 0 1 1 0-5.5z",
+  worse: "M0-6.5 6.5 0 0 6.5-6.5 0z",
+  undecided: "M0-4.5A4.5 4.5 0 1 1 0 4.5 4.5 4.5 0 1 1 0-4.5z",
+};
+
+const markOf = (figure, system) =>
+  system.is_baseline ? "baseline" : (verdict(figure, system.figures[figure.name]?.difference) ?? "undecided");
+
+function forest(figure) {
+  const rows = data.systems.map((system) => [system, system.figures[figure.name] ?? null]);
+  const estimates = rows.map(([, estimate]) => estimate).filter(Boolean);
+  const axis = axisOf(figure, estimates);
+  if (!axis) return h("p", { class: "caption" }, "No system has a value.");
+  const height = rows.length * ROW;
+  const lines = axis.ticks.map(([x]) => s("line", { class: "grid", x1: x, x2: x, y1: 0, y2: height }));
+  const labels = axis.ticks.map(([x, text]) => s("text", { x, y: height + 16 }, text));
+  const reference = baseline?.figures[figure.name]?.value ?? null;
+  if (reference !== null) {
+    const x = axis.at(reference);
+    lines.push(s("line", { class: "reference", x1: x, x2: x, y1: 0, y2: height }));
+  }
+  const points = rows.map(([system, estimate], index) => point(figure, axis, system, estimate, index));
+  const summary = rows.map(([system, estimate]) => `${system.name} ${describe(figure, estimate)}`);
+  const plot = s("svg", { role: "img", height: height + 22, "aria-label": `${figure.title}: ${summary.join("; ")}` },
+    ...lines, ...labels, ...points.filter(Boolean));
+  const names = rows.map(([system]) => h("span", { title: system.name }, system.name));
+  const values = rows.map(([, estimate]) => h("span", {}, formatValue(estimate?.value, figure.unit)));
+  return h("div", { class: "forest" },
+    h("div", { class: "names", "aria-hidden": "true" }, names), plot,
+    h("div", { class: "values", "aria-hidden": "true" }, values));
+}
+
+function point(figure, axis, system, estimate, index) {
+  if (!estimate || estimate.value === null) return null;
+  const y = index * ROW + ROW / 2;
+  const mark = markOf(figure, system);
+  const parts = [s("title", {}, `${system.name} ${describe(figure, estimate)}`)];
+  if (estimate.low !== null && estimate.high !== null) {
+    parts.push(s("line", { class: "interval", x1: axis.at(estimate.low), x2: axis.at(estimate.high), y1: y, y2: y }));
+  }
+  parts.push(s("svg", { x: axis.at(estimate.value), y, overflow: "visible" }, s("path", { d: MARKS[mark] })));
+  return s("g", { class: `point ${mark}` }, ...parts);
+}
+
+const describe = (figure, estimate) =>
+  estimate ? `${formatValue(estimate.value, figure.unit)} ${formatInterval(estimate, figure.unit)}` : "no value";
+
+function drawPlots() {
+  $("plots").append(...headline.map((figure) =>
+    h("article", { class: "plot" },
+      h("header", {}, h("h3", {}, figure.title, footnote(figure)),
+        h("span", { class: `direction ${figure.higher_is_better ? "higher" : "lower"}` }, direction(figure))),
+      forest(figure))));
+  $("legend").append(...Object.entries(MARKS).map(([mark, d]) =>
+    h("span", {},
+      s("svg", { viewBox: "-8 -8 16 16", class: `point ${mark}`, "aria-hidden": "true" }, s("path", { d })),
+      mark)));
+}
+
+const columnHead = (...content) => h("th", { scope: "col", role: "columnheader" }, ...content);
+
+// A table that scrolls by itself where it is too wide for the window.
+const board = (title, heads, body) =>
+  h("div", { class: "scroll", role: "region", "aria-label": title, tabindex: 0 },
+    h("table", { class: "board", role: "table" },
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads)), body));
+
+function leaderboard(shown) {
+  const order = { figure: shown[0] ?? null, best: true };
+  const body = h("tbody", { role: "rowgroup" });
+  const draw = () => {
+    body.replaceChildren(...ranked(order).map((system) => boardRow(system, shown)));
+    heads.forEach((head, index) => {
+      const up = order.best !== shown[index].higher_is_better;
+      head.setAttribute("aria-sort",
+        order.figure !== shown[index] ? "none" : up ? "ascending" : "descending");
+    });
+  };
+  const choose = (figure) => {
+    order.best = order.figure === figure ? !order.best : true;
+    order.figure = figure;
+    draw();
+  };
+  const heads = shown.map((figure) =>
+    columnHead(h("div", { class: "head" },
+      h("button", { type: "button", class: "sort", click: () => choose(figure) }, figure.title), footnote(figure))));
+  draw();
+  return board("Leaderboard", [columnHead("System"), ...heads, columnHead("Clips")], body);
+}
+
+// The other figures, one row each: there are more of them than of systems.
+function figureTable(shown) {
+  const rows = shown.map((figure) => h("tr", { role: "row" },
+    h("th", { scope: "row", role: "rowheader" }, h("div", { class: "head" }, figure.title, footnote(figure))),
+    data.systems.map((system) => boardCell(system, figure, system.name))));
+  const heads = data.systems.map((system) => columnHead(system.name));
+  return board("More figures", [columnHead("Figure"), ...heads], h("tbody", { role: "rowgroup" }, rows));
+}
+
+function ranked({ figure, best }) {
+  if (!figure) return data.systems;
+  const sign = (figure.higher_is_better ? -1 : 1) * (best ? 1 : -1);
+  const value = (system) => system.figures[figure.name]?.value ?? null;
+  return [...data.systems].sort((a, b) => {
+    const [x, y] = [value(a), value(b)];
+    if (x === null || y === null) return (x === null) - (y === null);
+    return sign * (x - y);
+  });
+}
+
+function boardRow(system, shown) {
+  const tag = system.is_baseline ? h("span", { class: "pill" }, "baseline") : null;
+  const about = system.kind === system.target ? system.kind : `${system.kind} · ${system.target}`;
+  const good = system.clips - system.clips_failed;
+  const count = system.clips_failed
+    ? h("span", { class: "bad" }, `${grouped(good)}/${grouped(system.clips)}`, said(" without a failure"))
+    : grouped(system.clips);
+  return h("tr", { role: "row" },
+    h("th", { scope: "row", role: "rowheader" },
+      h("div", { class: "system-name" }, h("span", {}, system.name), tag), h("div", { class: "small" }, about)),
+    shown.map((figure) => boardCell(system, figure)),
+    h("td", { role: "cell", "data-title": "Clips" }, count));
+}
+
+function boardCell(system, figure, title = figure.title) {
+  const estimate = system.figures[figure.name] ?? null;
+  const attributes = { role: "cell", "data-title": title };
+  if (!estimate) return h("td", attributes, "—");
+  const interval = h("span", { class: "small" }, formatInterval(estimate, figure.unit));
+  const count = h("span", { class: estimate.n_failed ? "bad" : null }, formatCount(estimate, system.clips));
+  const value = h("div", { class: "estimate" },
+    h("b", {}, formatValue(estimate.value, figure.unit)),
+    estimate.value === null ? null : interval,
+    h("span", { class: "small line" }, "n ", count));
+  return h("td", attributes, value, change(figure, estimate.difference));
+}
+
+function change(figure, difference) {
+  const judged = verdict(figure, difference);
+  if (!judged) return null;
+  const title = `Difference to ${baseline?.name ?? "the baseline"} on ${plural(difference.n, "utterance")}`;
+  return h("div", { class: "change", title },
+    h("span", {}, formatDifference(difference, figure.unit)),
+    h("span", { class: `pill ${judged}` }, judged),
+    h("span", { class: "small line" }, formatInterval(difference, figure.unit, true)));
+}
+
+function drawLeaderboard() {
+  $("leaderboard").append(leaderboard(headline));
+  const others = data.figures.filter((figure) => !headline.includes(figure));
+  if (others.length) {
+    $("leaderboard").append(h("details", { class: "more" },
+      h("summary", {}, `${plural(others.length, "more figure")}`), figureTable(others)));
+  }
+  const levels = new Set(data.systems.flatMap((x) => Object.values(x.figures).map((f) => f.level)));
+  const level = [...levels].filter(Boolean).map((x) => `${+(x * 100).toFixed(2)}\u00a0%`).join(" and ");
+  const against = baseline ? ` Differences are to ${baseline.name}; undecided where the interval holds 0.` : "";
+  $("leaderboard-caption").textContent = `${level ? `Brackets are ${level} intervals.` : ""}${against}`;
+}
+
+function drawFootnotes() {
+  const rows = data.figures.map((figure, index) =>
+    h("li", { id: `note-${index + 1}`, tabindex: "-1" },
+      h("b", {}, figure.title), ` ${direction(figure)}. `, figure.note ?? "", h("code", {}, figure.signature)));
+  const notes = (data.notes ?? []).map((note) => h("li", { dir: "auto" }, note));
+  $("footnotes").append(h("details", {},
+    h("summary", {}, "How the figures are computed"),
+    h("ol", {}, rows)));
+  if (notes.length) {
+    $("footnotes").append(h("details", { open: notes.length <= 3 },
+      h("summary", {}, `Notes on this run (${notes.length})`), h("ul", {}, notes)));
+  }
+}

@@ -1,0 +1,95 @@
+# /// script
+# dependencies = ["nox>=2025.2"]
+# ///
+"""Sessions: everything that is done to this project, each complete on a fresh machine.
+
+``nox -s quickstart`` and ``nox -s tests`` need Python 3.11 or later and a package registry, nothing
+else. torch is pinned here (and only here), so that its CPU build is taken where one is offered.
+What stands behind ``--`` goes to the program: ``nox -s quickstart -- --limit 6``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2"
+nox.options.sessions = ["tests"]
+nox.options.reuse_existing_virtualenvs = True
+
+TORCH = "torch==2.13.0"
+PROJECT = nox.project.load_toml("pyproject.toml")
+SOURCES = ("mamtra_eval", "tests", "testsets", "benchmarks", "noxfile.py", "hatch_build.py")
+
+
+def _groups(*names: str) -> list[str]:
+    return [*nox.project.dependency_groups(PROJECT, *names)]
+
+
+@nox.session
+def quickstart(session: nox.Session) -> None:
+    """Evaluate good recordings, two espeak voices and a faulty folder on the mini test set."""
+    session.install(TORCH)
+    session.install(".")
+    session.run("python", "testsets/mini-en/faulty.py", "reports/.faulty", silent=True)
+    session.run(
+        "mamtra-eval", "evaluate",
+        "recordings=recorded", "espeak-f3=espeak:voice=en-us+f3", "espeak-gb=espeak:voice=en-gb",
+        "faulty=reports/.faulty",
+        "--testset", "mini-en", "--baseline", "recordings", "--max-failures", "3",
+        *session.posargs,
+    )  # fmt: skip
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the test suite."""
+    session.install(TORCH)
+    session.install("-e", ".", *_groups("test"))
+    session.run("pytest", "-m", "not browser and not gpu", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format."""
+    session.install(*_groups("lint"))
+    session.run("ruff", "check", *SOURCES)
+    session.run("ruff", "format", "--check", *SOURCES)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types, strictly."""
+    session.install(TORCH)
+    session.install("-e", ".", *_groups("types"))
+    session.run("mypy")
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Open the report in a real Chromium (Debian: apt install chromium); skips without one."""
+    session.install(TORCH)
+    session.install("-e", ".", *_groups("browser"))
+    session.run("pytest", "-m", "browser", "-rs", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure the evaluators side by side and print a table."""
+    session.install(TORCH)
+    session.install("-e", ".", *_groups("bench"))
+    for script in sorted(Path("benchmarks").glob("*.py")):
+        session.run("python", str(script), *session.posargs)
+
+
+@nox.session
+def gpu(session: nox.Session) -> None:
+    """Run the tests that need a CUDA device; skips visibly without one."""
+    session.install("-e", ".", *_groups("test"))
+    found = session.run(
+        "python", "-c", "import torch; print(torch.cuda.is_available())", silent=True
+    )
+    if "True" not in str(found):
+        session.skip("no CUDA device here")
+    session.run("pytest", "-m", "gpu", *session.posargs, success_codes=[0, 5])

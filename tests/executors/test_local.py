@@ -1,0 +1,123 @@
+"""The pool with real processes: results, crashes, hangs, errors, a parent that dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from mamtra_eval.errors import UserError
+from mamtra_eval.executors.local import LocalExecutor
+
+
+class Square:
+    """A handler that squares, and misbehaves when told to."""
+
+    def __init__(self, base: int = 0) -> None:
+        self.base = base
+
+    def __call__(self, payloads: Sequence[object]) -> Iterator[tuple[int, object]]:
+        for index, payload in enumerate(payloads):
+            if payload == "segfault":
+                os.kill(os.getpid(), signal.SIGSEGV)
+            if payload == "exit":
+                os._exit(3)
+            if payload == "hang":
+                time.sleep(60)
+            if payload == "user error":
+                raise UserError("no such voice", where="here", fix="Choose another.")
+            if payload == "bug":
+                raise ZeroDivisionError("a bug")
+            assert isinstance(payload, int)
+            yield index, self.base + payload**2
+
+
+def _run(
+    batches: list[list[object]], workers: int = 2, timeout_s: float = 30.0
+) -> tuple[dict, dict]:
+    results: dict[object, object] = {}
+    lost: dict[object, str] = {}
+    LocalExecutor(workers, timeout_s).run(
+        Square, (100,), batches, results.__setitem__, lost.__setitem__
+    )
+    return results, lost
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_every_payload_gets_its_result_whatever_the_number_of_workers(workers: int) -> None:
+    results, lost = _run([[n, n + 1] for n in range(0, 20, 2)], workers)
+    assert results == {n: 100 + n**2 for n in range(20)}
+    assert lost == {}
+
+
+def test_no_work_starts_no_process() -> None:
+    assert _run([]) == ({}, {})
+
+
+def test_a_crash_costs_one_payload() -> None:
+    results, lost = _run([[1, "segfault", 2, 3], [4, "exit"], [5]])
+    assert results == {n: 100 + n**2 for n in range(1, 6)}
+    assert lost == {
+        "segfault": "the worker process died: SIGSEGV",
+        "exit": "the worker process ended with exit code 3",
+    }
+
+
+def test_a_hang_costs_one_payload_and_its_time() -> None:
+    started = time.monotonic()
+    results, lost = _run([["hang", 1], [2]], timeout_s=2.0)
+    assert results == {1: 101, 2: 104}
+    assert lost == {"hang": "no result within 2 s; the worker was ended"}
+    assert time.monotonic() - started < 30
+
+
+def test_a_user_error_ends_the_run_with_all_it_says() -> None:
+    with pytest.raises(UserError, match=r"here: no such voice. Choose another.") as caught:
+        _run([[1], ["user error"], [2]])
+    assert caught.value.fix == "Choose another."
+
+
+def test_a_bug_in_a_handler_ends_the_run_and_is_named() -> None:
+    with pytest.raises(RuntimeError, match="ZeroDivisionError: a bug"):
+        _run([["bug"]])
+
+
+def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import os, sys, time\n"
+        "from mamtra_eval.executors.local import LocalExecutor\n"
+        "class Sleepy:\n"
+        "    def __call__(self, payloads):\n"
+        "        print(os.getpid(), flush=True)\n"
+        "        time.sleep(60)\n"
+        "        yield 0, 0\n"
+        "if __name__ == '__main__':\n"
+        "    LocalExecutor(1).run(Sleepy, (), [[1]], print, print)\n",
+        encoding="utf-8",
+    )
+    root = Path(__file__).parent.parent.parent
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True,
+                          env=environment) as parent:  # fmt: skip
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        parent.kill()
+        deadline = time.monotonic() + 20
+        while _alive(worker) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not _alive(worker)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"

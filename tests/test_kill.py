@@ -1,0 +1,103 @@
+"""SIGKILL at any moment, then again: the rest is finished, nothing repeated, the same rows."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mamtra_eval.store import Store
+
+REPOSITORY = Path(__file__).parent.parent
+ROW_TABLES = {
+    "clips": "system, utterance, repeat, seed, status, path, sha256, duration_s, error",
+    "readings": "system, utterance, repeat, metric, status, counts, evidence, error",
+    "systems": "name, position, kind, target, folder, identity",
+    "metrics": "name, position, signature, note, figures",
+    "utterances": "id, position, text",
+    "failed_counts": "metric, utterance, counts",
+}
+
+
+def _rows(folder: Path) -> dict[str, list[tuple[object, ...]]]:
+    with Store(folder) as store:
+        return {
+            table: sorted(store._db.execute(f"SELECT {columns} FROM {table}").fetchall(), key=repr)
+            for table, columns in ROW_TABLES.items()
+        }
+
+
+def _script(folder: Path, mini: Path) -> Path:
+    """A synthesizer that notes every call and fails for one utterance."""
+    script = folder / "speak.sh"
+    script.write_text(
+        "#!/bin/sh\n"
+        f'echo "$2" >> {folder}/calls\n'
+        'test "$2" = rms-d002 && exit 4\n'
+        f'cp "{mini}/recordings/$2.flac" "$1"\n'
+    )
+    script.chmod(0o755)
+    return script
+
+
+def _command(mini: Path, script: Path, out: Path) -> list[str]:
+    return [
+        sys.executable, "-m", "mamtra_eval", "evaluate", "recorded", "es=espeak:voice=en-us",
+        f"cmd=command:{script} {{out}} {{utterance}}", "--testset", str(mini / "digits.lst"),
+        "--limit", "10", "--metrics", "wer,health", "--max-failures", "1", "--out", str(out),
+        "--json",
+    ]  # fmt: skip
+
+
+def _start(command: list[str], cwd: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, start_new_session=True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_killed_and_resumed_equals_undisturbed(seed: int, tmp_path: Path, mini: Path) -> None:
+    script = _script(tmp_path, mini)
+    calls = tmp_path / "calls"
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    started = time.monotonic()
+    assert _start(_command(mini, script, whole), tmp_path).wait(120) == 0
+    duration = time.monotonic() - started
+    calls.unlink()
+
+    rng, kills = random.Random(seed), 0
+    done_before_kill: set[str] = set()
+    for _ in range(4):
+        process = _start(_command(mini, script, torn), tmp_path)
+        time.sleep(rng.uniform(0.15, 0.7) * duration)
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+            kills += 1
+        process.wait(30)
+        if (torn / "run.sqlite").exists():
+            done_before_kill |= _done(torn, "cmd")
+    assert kills > 0
+    counted = _count(calls, done_before_kill)
+    assert _start(_command(mini, script, torn), tmp_path).wait(120) == 0
+    assert _count(calls, done_before_kill) == counted  # what was done was not done again
+    assert _rows(torn) == _rows(whole)
+    for clip in sorted((whole / "clips").rglob("*.*")):
+        assert (torn / clip.relative_to(whole)).read_bytes() == clip.read_bytes()
+
+
+def _done(folder: Path, system: str) -> set[str]:
+    with Store(folder) as store:
+        return {row.key.utterance for row in store.clips()
+                if row.key.system == system and row.status != "planned"}  # fmt: skip
+
+
+def _count(calls: Path, utterances: set[str]) -> int:
+    lines = calls.read_text().split() if calls.exists() else []
+    return sum(line in utterances for line in lines)
