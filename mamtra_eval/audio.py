@@ -23,6 +23,9 @@ import soxr
 MAX_DURATION_S = 3600.0
 """Longer files are refused: a wrong header can announce hours of audio."""
 
+MAX_SAMPLES = 500_000_000
+"""Of all channels together (2 GB decoded): memory is bounded whatever a header says."""
+
 Samples = npt.NDArray[np.float32]
 
 
@@ -58,16 +61,20 @@ class Clip:
         return len(self.samples) / self.sample_rate_hz
 
 
-def read(path: Path) -> Clip:
-    """Read a file of any rate, channel count and bit depth; AudioError if that can't be done."""
+def read(path: Path, name: str | None = None) -> Clip:
+    """Read a file of any rate, channel count and bit depth; AudioError if that can't be done.
+
+    The error calls the file ``name``, or by its path without one.
+    """
+    name = name or str(path)
     try:
         if not path.is_file():
-            raise AudioError(f"{path}: no such file")
+            raise AudioError(f"{name}: no such file")
         if path.stat().st_size == 0:
-            raise AudioError(f"{path}: the file is empty (0 bytes)")
+            raise AudioError(f"{name}: the file is empty (0 bytes)")
     except OSError as error:
-        raise AudioError(f"{path}: not readable as audio ({error})") from error
-    return _decode(path, str(path))
+        raise AudioError(f"{name}: not readable as audio ({error.strerror})") from error
+    return _decode(path, name)
 
 
 def read_bytes(data: bytes, name: str) -> Clip:
@@ -116,6 +123,8 @@ def _decode(file: Path | io.BytesIO, name: str) -> Clip:
         with soundfile.SoundFile(file) as sound:
             if sound.frames > MAX_DURATION_S * sound.samplerate:
                 raise AudioError(f"{name}: longer than {MAX_DURATION_S:.0f} s by its header")
+            if sound.frames * sound.channels > MAX_SAMPLES:
+                raise AudioError(f"{name}: {sound.channels} channels of {sound.frames} samples")
             data = sound.read(dtype="float32", always_2d=True)
             rate = int(sound.samplerate)
     except soundfile.LibsndfileError as error:

@@ -67,11 +67,12 @@ def load(name_or_path: str) -> TestSet:
 
 
 def _load_list(path: Path) -> TestSet:
-    card = path.parent / CARD
-    if card.is_file():
-        for entry in _read_card(card).values():
-            if entry.path.resolve() == path.resolve():
-                return _load_entry(entry)
+    """A list by its path; a card beside it or one folder up knows its name and options."""
+    for folder in (path.absolute().parent, path.absolute().parent.parent):
+        if (folder / CARD).is_file():
+            for entry in _read_card(folder / CARD).values():
+                if entry.path.resolve() == path.resolve():
+                    return _load_entry(entry)
     return read_meta(path)
 
 

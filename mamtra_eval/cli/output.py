@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from typing import Any
 
 from mamtra_eval import registry
@@ -21,7 +22,7 @@ def write_reports(results: Results) -> list[str]:
 
 
 def print_table(results: Results) -> None:
-    """The leaderboard on standard output."""
+    """The leaderboard on standard output; 80 columns hold the default metrics."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -29,21 +30,21 @@ def print_table(results: Results) -> None:
 
     figures = leaderboard.columns(results)
     testset = results.testset
+    title = Text(f"{testset['name']}, {testset['n']} utterances; {results.level:.0%} intervals")
     table = Table(
-        title=Text(f"{testset['name']}, {testset['n']} utterances"),
-        box=box.SIMPLE_HEAD,
-        title_justify="left",
+        title=title, box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1, 1, 0), pad_edge=False
     )
-    table.add_column("System", overflow="fold", min_width=16)
+    table.add_column("system", overflow="fold", min_width=12)
     for figure in figures:
         arrow = "↑" if figure.higher_is_better else "↓"
         table.add_column(f"{figure.name} {arrow}", justify="right")
-    table.add_column("Clips", justify="right")
+    table.add_column("clips", justify="right", no_wrap=True)
     for system in results.systems:
         cells = [Text(_cell(system.values[figure.name])) for figure in figures]
         name = system.row.name + ("\n(baseline)" if system.is_baseline else "")
         table.add_row(Text(name), *cells, f"{system.n_clips - system.n_failed}/{system.n_clips}")
-    Console(soft_wrap=False).print(table)
+    # A pipe has no width: nothing is folded there.
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def document(results: Results) -> dict[str, Any]:
@@ -72,12 +73,16 @@ def to_json(value: Any) -> str:  # noqa: ANN401 -- any JSON value
 def _cell(value: Value) -> str:
     total = value.n + value.n_failed
     if value.estimate is None:
-        return f"– 0/{total}"
-    shown = form.amount(value.figure, value.estimate.value)
-    partial = value.n_failed and value.figure.failed is None
-    return f"{shown}\n{form.interval(value.figure, value.estimate)}" + (
-        f"\n{value.n}/{total}" if partial else ""
-    )
+        return f"–\n0/{total}"
+    lines = [form.amount(value.figure, value.estimate.value)]
+    if value.estimate.low is not None:
+        ends = (value.estimate.low, value.estimate.high)
+        lines.append(
+            "–".join(form.amount(value.figure, end or 0.0).removesuffix(" %") for end in ends)
+        )
+    if value.n_failed and value.figure.failed is None:
+        lines.append(f"{value.n}/{total}")
+    return "\n".join(lines)
 
 
 def _value(value: Value, signature: str, results: Results) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class Item:
     def clip(self) -> audio.Clip:
         """The clip as it was made; MeasurementError if it can't be read."""
         try:
-            return audio.read(self.path)
+            return audio.read(self.path, self.path.name)
         except audio.AudioError as error:
             raise MeasurementError(str(error)) from error
 

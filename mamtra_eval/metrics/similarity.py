@@ -3,9 +3,8 @@
 Higher is better; 1 is the same embedding. The scale belongs to the encoder: figures of different
 encoders must not be compared, and a published SIM of another encoder is no reference.
 
-Options:
-    encoder: speaker encoder, a plugin of the kind ``speakers`` (default ``ge2e``, which needs no
-        download). No unit.
+Options (section ``speaker`` of a configuration): ``encoder`` names the speaker encoder (``ge2e``,
+which needs no download); all others are the encoder's own.
 
 Every clip is compared with the prompt of its own utterance, as in Seed-TTS-eval. An utterance
 without a prompt, or audio in which no voice is found, gives no reading.
@@ -15,19 +14,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mamtra_eval import registry
-from mamtra_eval.errors import MeasurementError, UserError, unknown_name
+from mamtra_eval.errors import MeasurementError, UserError
 from mamtra_eval.metrics import Figure, Item, Metric, Reading
 from mamtra_eval.speakers import Embedding, SpeakerEncoder
 from mamtra_eval.testset import TestSet
 
-DEFAULTS = {"encoder": "ge2e"}
+OPTION_SECTION = "speaker"
+DEFAULT_ENCODER = "ge2e"
 
 
 class Similarity(Metric):
@@ -36,13 +35,10 @@ class Similarity(Metric):
     figures = (
         Figure(name="similarity", numerator="cosine", unit="cosine", title="Speaker similarity"),
     )
-    note = (
-        "Cosines of different speaker encoders are on different scales. The encoder ge2e also "
-        "answers to level: 12 dB quieter can cost 0.07."
-    )
+    note = "Cosines of different speaker encoders are on different scales."
 
-    def __init__(self, encoder: str) -> None:
-        self._encoder_name = encoder
+    def __init__(self, encoder: SpeakerEncoder) -> None:
+        self._encoder = encoder
         self._prompts: dict[tuple[Path, int, int], Embedding] = {}
 
     def signature(self) -> str:
@@ -79,16 +75,9 @@ class Similarity(Metric):
             raise MeasurementError(f"prompt: {error}") from error
         return self._prompts[key]
 
-    @cached_property
-    def _encoder(self) -> SpeakerEncoder:
-        encoder: SpeakerEncoder = registry.create("speakers", self._encoder_name, {})
-        return encoder
-
 
 def create(options: Mapping[str, Any]) -> Metric:
-    """Make the metric; UserError for an unknown encoder. Nothing heavy is imported yet."""
-    encoder = registry.read_options("metric similarity", options, DEFAULTS)["encoder"]
-    known = registry.plugins("speakers")
-    if encoder not in known:
-        raise unknown_name(registry.KINDS["speakers"], encoder, known)
-    return Similarity(encoder)
+    """Make the metric with its encoder; nothing heavy is imported yet."""
+    rest = dict(options)
+    encoder = str(rest.pop("encoder", None) or DEFAULT_ENCODER)
+    return Similarity(registry.create("speakers", encoder, rest))

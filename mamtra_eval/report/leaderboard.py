@@ -175,7 +175,15 @@ def _footnotes(results: Results, prefix: str) -> list[str]:
         "",
         f"Intervals: {results.interval}. Test set `{testset['sha256'][:12]}`, "
         f"language {testset['language']}, synthesis seed {testset['seed']}; "
-        f"mamtra-eval {results.version}.",
+        f"mamtra-eval {results.version}.{_certainty(results)}",
         *(f"\nNote: {escape(note)}" for note in results.store.meta("notes", [])),
     ]
     return lines
+
+
+def _certainty(results: Results) -> str:
+    """A word on intervals without width, if there are any."""
+    estimates = (value.estimate for system in results.systems for value in system.values.values())
+    if any(e and e.low is not None and e.low == e.high for e in estimates):
+        return " An interval of one point means that all utterances agree, not that all would."
+    return ""

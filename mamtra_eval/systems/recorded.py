@@ -53,7 +53,7 @@ class Recorded(System):
         if path is None:
             raise SynthesisError(self._missing(request))
         try:
-            return replace(audio.read(path), source=path)
+            return replace(audio.read(path, path.name), source=path)
         except audio.AudioError as error:
             raise SynthesisError(str(error)) from error
 

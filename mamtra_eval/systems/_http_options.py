@@ -1,0 +1,142 @@
+"""Options of ``http``: which values make sense, and what must never be written down.
+
+The address becomes part of run folders and reports. An address with a secret in it is therefore
+refused, not repaired: whoever typed it learns of the place that is meant for secrets.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+from typing import Any
+from urllib.parse import unquote_plus, urlsplit
+
+import httpx
+
+from mamtra_eval.errors import UserError
+
+HEADERLESS = ("pcm", "aac")
+LEAST = {"timeout_s": 0.001, "total_timeout_s": 0.001, "retries": 0, "concurrency": 1}
+EXTRACT = 300
+
+SECRET_WORDS = {"key", "pass", "passwd", "pwd", "auth", "authorization", "bearer", "jwt", "sig"}
+SECRET_ENDINGS = (
+    "apikey", "accesskey", "secretkey", "subscriptionkey", "token", "secret", "password",
+    "passphrase", "signature", "credential", "credentials",
+)  # fmt: skip
+
+
+def checked(options: dict[str, Any]) -> dict[str, Any]:
+    """The options with ``speed`` and ``extra`` read; UserError for what can't work."""
+    if not options["url"]:
+        raise UserError("the system http has no url", fix="Give one: url=http://HOST:PORT/PATH")
+    _check_url(options["url"])
+    if options["response_format"] in HEADERLESS:
+        raise UserError(
+            f"response_format {options['response_format']} can't be read without knowing its "
+            "sampling rate",
+            fix="Take wav or flac.",
+        )
+    if options["prompt"] not in ("none", "base64"):
+        raise UserError(f"option prompt of http is {options['prompt']!r}", fix="none or base64")
+    for name, least in LEAST.items():
+        if not least <= options[name] < math.inf:
+            raise UserError(f"option {name} of http is {options[name]}", fix=f"At least {least}.")
+    return options | {"speed": _speed(options["speed"]), "extra": _extra(options["extra"])}
+
+
+def refuse_secrets(url: str) -> None:
+    """UserError for an address with a user, a password or a key; it shows none of them."""
+    if "@" in _authority(url):
+        raise UserError(
+            "the address holds a user or password",
+            where=bare(url),
+            fix="Name an environment variable with the key instead: api_key_env=NAME.",
+        )
+    for part in re.split("[?&;#]", url)[1:]:
+        name = unquote_plus(part.partition("=")[0])
+        if _is_secret(name):
+            raise UserError(
+                f"the parameter {one_line(name, 40)!r} of the address looks like a secret, and "
+                "addresses are written into run folders and reports",
+                where=bare(url),
+                fix="Put it into an environment variable and name that instead: api_key_env=NAME "
+                "(sent as a bearer token).",
+            )
+
+
+def bare(url: str) -> str:
+    """The address as it may be shown: without query, fragment, user and password."""
+    front = re.split("[?#]", url, maxsplit=1)[0]
+    authority = _authority(url)
+    return one_line(front.replace(authority, authority.rpartition("@")[2], 1))
+
+
+def read_key(variable: str | None) -> str | None:
+    """The key in an environment variable; UserError if there is none that can be sent."""
+    if not variable:
+        return None
+    key = os.environ.get(variable, "").strip()
+    # The key itself is never shown, whatever is wrong with it.
+    if not key or not key.isascii() or not key.isprintable():
+        raise UserError(
+            f"the environment variable {variable} holds no API key",
+            where="option api_key_env of http",
+            fix=f"export {variable}=…",
+        )
+    return key
+
+
+def one_line(text: str, limit: int = EXTRACT) -> str:
+    """Printable text in one line, cut to ``limit`` characters: it goes into errors."""
+    line = "".join(char if char.isprintable() else " " for char in text)
+    line = " ".join(line.split())
+    return line if len(line) <= limit else f"{line[:limit]}…"
+
+
+def _check_url(url: str) -> None:
+    refuse_secrets(url)
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        httpx.URL(url)
+    except (ValueError, httpx.InvalidURL):
+        sound = False
+    if not sound:
+        raise UserError(
+            "no address of an endpoint", where=url, fix="Give http://HOST:PORT/PATH or https://…"
+        )
+
+
+def _authority(url: str) -> str:
+    """What stands between ``//`` and the path, of a malformed address too."""
+    return re.split(r"[/\\?#]", url.partition("//")[2], maxsplit=1)[0]
+
+
+def _is_secret(name: str) -> bool:
+    """Whether a parameter's name is one that secrets go by: ``api_key``, ``X-Amz-Signature``."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
+    words = re.findall("[a-z0-9]+", spaced.lower())
+    # Azure's functions take their key as code=, a name too common to be refused within another.
+    return words == ["code"] or any(
+        word in SECRET_WORDS or word.endswith(SECRET_ENDINGS) for word in words
+    )
+
+
+def _speed(value: str | None) -> float | None:
+    try:
+        return None if value is None else float(value)
+    except ValueError:
+        raise UserError(f"option speed of http is {value!r}", fix="Give a number.") from None
+
+
+def _extra(value: str | None) -> dict[str, Any]:
+    try:
+        extra = json.loads(value or "{}")
+    except ValueError:
+        extra = None
+    if not isinstance(extra, dict):
+        raise UserError(f"option extra of http is {value!r}", fix='Give a JSON object: {"a": 1}')
+    return extra
