@@ -35,7 +35,7 @@ class ExecutionConfig:
     """Where the work runs. None of it changes a row."""
 
     workers: int | None = None
-    """Worker processes; ``null`` for one a core."""
+    """Worker processes; ``null`` for one a core, at most 16."""
     timeout_s: float = 300.0
     """Longest wait for one clip or one reading before its worker is ended, in seconds."""
 

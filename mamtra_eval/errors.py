@@ -30,14 +30,10 @@ class UserError(Exception):
 
 
 class MissingExtra(UserError):  # noqa: N818 -- it names the state, not the error
-    """A package that only some installations have is needed and absent, or does not import."""
+    """What only some installations have (a package, weights) is needed and absent or broken.
 
-    def __init__(self, feature: str, package: str, extra: str, cause: BaseException) -> None:
-        super().__init__(
-            f"{feature} needs the package {package}, which does not import here "
-            f"({type(cause).__name__}: {cause})",
-            fix=f"Install it with: pip install 'mamtra-eval[{extra}]'",
-        )
+    It concerns something that was chosen by name, so nothing is left out quietly for its sake.
+    """
 
 
 class SynthesisError(Exception):

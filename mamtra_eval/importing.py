@@ -17,6 +17,7 @@ from typing import Any
 from mamtra_eval import audio
 from mamtra_eval.catalogue import CARD
 from mamtra_eval.errors import UserError
+from mamtra_eval.progress import Progress, Silent
 from mamtra_eval.testset import TestSet, read_meta
 
 OFFICIAL = {
@@ -29,7 +30,14 @@ MAX_BYTES = 20 * 2**30
 MAX_MEMBERS = 200_000
 
 
-def unpack(archive: Path, target: Path, name: str, *, any_counts: bool = False) -> list[str]:
+def unpack(
+    archive: Path,
+    target: Path,
+    name: str,
+    *,
+    any_counts: bool = False,
+    progress: Progress | None = None,
+) -> list[str]:
     """Unpack the official archive as the named test set ``target``; returns what to tell the user.
 
     Raises:
@@ -48,7 +56,11 @@ def unpack(archive: Path, target: Path, name: str, *, any_counts: bool = False) 
             _check_members(members, archive)
             target.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=target.parent, prefix=".import-") as folder:
-                tar.extractall(folder, members=members, filter="data")
+                stage = (progress or Silent()).stage("Unpacking", len(members))
+                with stage as advance:
+                    for member in members:
+                        tar.extract(member, folder, filter="data")
+                        advance()
                 root = _root(Path(folder), archive)
                 lines = _finish(root, archive, name, any_counts)
                 shutil.move(str(root), str(target))
@@ -56,7 +68,8 @@ def unpack(archive: Path, target: Path, name: str, *, any_counts: bool = False) 
         raise UserError(
             f"the archive can't be unpacked ({error})", where=str(archive), fix="Download it again."
         ) from error
-    return [*lines, f"unpacked to {target}; use it with --testset {name}/en"]
+    first = next(path for path, _, _ in OFFICIAL.values() if (target / path).is_file())
+    return [*lines, f"unpacked; use a list with --testset {target / first}"]
 
 
 def inspect(testset: TestSet) -> dict[str, Any]:

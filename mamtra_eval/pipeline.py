@@ -8,10 +8,8 @@ planned. Reports read those rows (``mamtra_eval.report``).
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from mamtra_eval import config as configuration
 from mamtra_eval import plan as planning
@@ -20,28 +18,11 @@ from mamtra_eval.config import RunConfig
 from mamtra_eval.executors.local import LocalExecutor
 from mamtra_eval.metrics import Item
 from mamtra_eval.plan import Plan
+from mamtra_eval.progress import Advance, Progress, Silent
 from mamtra_eval.rows import ClipKey, ClipRow
 from mamtra_eval.stages import Failure, Made, Scorer, ScoreTask, Synthesizer, Taken
 from mamtra_eval.store import Store, now
 from mamtra_eval.systems import Request, System
-
-Advance = Callable[[], None]
-
-
-class Progress(Protocol):
-    """Whoever wants to know how far a stage is."""
-
-    def stage(self, title: str, total: int) -> AbstractContextManager[Advance]:
-        """A stage begins; call what it yields after each of ``total`` items."""
-        ...
-
-
-class Silent:
-    """Progress that tells nobody."""
-
-    def stage(self, title: str, total: int) -> AbstractContextManager[Advance]:
-        """Nothing is shown."""
-        return nullcontext(lambda: None)
 
 
 def evaluate(

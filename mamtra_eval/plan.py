@@ -16,7 +16,7 @@ from typing import Any
 
 from mamtra_eval import catalogue, registry, targets
 from mamtra_eval.config import DEFAULT_METRICS, RunConfig, to_dict
-from mamtra_eval.errors import MeasurementError, UserError, unknown_name
+from mamtra_eval.errors import MeasurementError, MissingExtra, UserError, unknown_name
 from mamtra_eval.metrics import Metric
 from mamtra_eval.rows import ClipKey, MetricRow, SystemRow
 from mamtra_eval.store import Store
@@ -148,8 +148,10 @@ def _metrics(
         metric: Metric = registry.create("metrics", name, found)
         try:
             metric.check(testset)
+            metric.signature()  # so that what is not installed shows before anything is made
         except UserError as error:
-            if config.metrics:
+            # A default metric may give way, but not what was chosen for it by name.
+            if config.metrics or isinstance(error, MissingExtra):
                 raise
             notes.append(f"{name} was left out: {error}")
             continue

@@ -49,6 +49,8 @@ def name_all(targets: Sequence[str]) -> dict[str, str]:
     named: dict[str, str] = {}
     for given in targets:
         name, target = split_name(given)
+        if _is_address(target):  # before it stands in any other error
+            registry.load("systems", "http").refuse_secrets(target)
         if name in named:
             raise UserError(
                 f"two systems are named {name!r}: {named[name]} and {target}",
@@ -63,7 +65,7 @@ def parse(name: str, target: str) -> SystemSpec:
     if Path(target).is_dir():
         # A path of the machine is no part of the signature; where it is, is.
         return SystemSpec(name, "recorded", target, {"dir": target})
-    if target.startswith(("http://", "https://")):
+    if _is_address(target):
         options = registry.load("systems", "http").options_from_url(target)
         return SystemSpec(name, "http", target, options)
     kind, _, rest = target.partition(":")
@@ -75,6 +77,10 @@ def parse(name: str, target: str) -> SystemSpec:
     error = unknown_name("system", kind, known)
     error.fix = f"{error.fix} Or give a folder of wavs or the address of a speech endpoint."
     raise error
+
+
+def _is_address(target: str) -> bool:
+    return target.startswith(("http://", "https://"))
 
 
 def _options(kind: str, rest: str) -> dict[str, str]:

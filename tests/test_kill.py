@@ -101,3 +101,44 @@ def _done(folder: Path, system: str) -> set[str]:
 def _count(calls: Path, utterances: set[str]) -> int:
     lines = calls.read_text().split() if calls.exists() else []
     return sum(line in utterances for line in lines)
+
+
+def test_an_interrupt_ends_quickly_says_how_to_go_on_and_leaves_no_process(
+    tmp_path: Path, mini: Path
+) -> None:
+    command = [
+        sys.executable, "-m", "mamtra_eval", "evaluate", "recorded", "--testset",
+        str(mini / "meta.lst"), "--metrics", "wer", "--out", str(tmp_path / "run"),
+    ]  # fmt: skip
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, start_new_session=True,
+    ) as process:  # fmt: skip
+        deadline = time.monotonic() + 60
+        while not _readings(tmp_path / "run") and time.monotonic() < deadline:
+            time.sleep(0.2)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the whole group
+        output, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert output == ""
+    assert errors == "Interrupted. The same command goes on from here.\n"
+    assert _readings(tmp_path / "run") > 0
+    deadline = time.monotonic() + 10
+    while _group_lives(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not _group_lives(process.pid)
+
+
+def _group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _readings(folder: Path) -> int:
+    if not (folder / "run.sqlite").exists():
+        return 0
+    with Store(folder) as store:
+        return len(store.reading_keys())

@@ -6,6 +6,7 @@ input gets one paragraph on standard error; ``--debug`` anywhere adds the traceb
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from typing import Annotated
 
@@ -57,14 +58,19 @@ def main() -> None:
 
     try:
         app([argument for argument in arguments if argument != "--debug"])
-    except UserError as error:
-        if debug:
-            raise
-        sys.stderr.write(f"mamtra-eval: {error}\n")
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted. The same command goes on from here.\n")
-        sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()  # whoever read the output has gone; nothing is left to say
         sys.exit(0)
+    except (UserError, OSError, sqlite3.Error) as error:
+        if debug:
+            raise
+        sys.stderr.write(f"mamtra-eval: {_explain(error)}\n")
+        sys.exit(2)
+
+
+def _explain(error: Exception) -> str:
+    from mamtra_eval.errors import UserError
+
+    if isinstance(error, UserError):
+        return str(error)
+    return f"{' '.join(str(error).split())}. Mend that; the same command goes on from here."

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import importlib
+from importlib.util import find_spec
 from typing import Annotated, NamedTuple
 
 import typer
 
 EXTRAS = {
-    "whisper": ("asr", "openai-whisper: the recogniser of the published protocols"),
-    "speechbrain": ("speaker", "speechbrain: a second speaker encoder"),
-    "torchaudio": ("speaker", "torchaudio, which speechbrain needs"),
-    "mamba_ssm": ("mamba", "mamba-ssm: fused kernels, needs a CUDA device"),
+    "whisper": ("asr", "openai-whisper", "the recogniser of the published protocols"),
+    "speechbrain": ("speaker", "speechbrain", "a second speaker encoder"),
+    "torchaudio": ("speaker", "torchaudio", "audio for speechbrain"),
+    "mamba_ssm": ("mamba", "mamba-ssm", "fused kernels, which need a CUDA device"),
 }
+"""Module: its extra, its package, what it is for."""
+
 CORE = (
     "torch",
     "soundfile",
@@ -69,25 +72,17 @@ def _core(name: str) -> Check:
 
 
 def _extra(name: str) -> Check:
-    extra, purpose = EXTRAS[name]
-    fix = f"pip install 'mamtra-eval[{extra}]'"
+    from mamtra_eval.errors import MissingExtra
+    from mamtra_eval.extras import import_extra
+
+    extra, package, purpose = EXTRAS[name]
+    if find_spec(name) is None:
+        fix = f"pip install 'mamtra-eval[{extra}]'"
+        return Check(name, "absent", f"optional; {package}: {purpose}", fix)
     try:
-        module = importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name == name:
-            return Check(name, "absent", f"optional; {purpose}", fix)
-        return Check(
-            name, "unusable", f"optional; it needs {error.name}", f"pip install {error.name}"
-        )
-    except Exception as error:  # torchaudio raises OSError on a CPU torch
-        reason = str(error).partition("\n")[0]
-        hint = "Its wheel is built for CUDA: install the CUDA build of torch, or go without it."
-        return Check(
-            name,
-            "unusable",
-            f"optional; {type(error).__name__}: {reason}",
-            hint if isinstance(error, OSError) else fix,
-        )
+        module = import_extra(name, f"the extra [{extra}]", package, extra)
+    except MissingExtra as error:
+        return Check(name, "unusable", f"optional; {error.what}", error.fix or "")
     return Check(name, "ok", str(getattr(module, "__version__", "installed")))
 
 

@@ -96,7 +96,13 @@ def _carry_out(config: Any, out: Path | None, retry_failed: bool, as_json: bool)
     from mamtra_eval.cli import output, progress
     from mamtra_eval.store import Store
 
-    folder = pipeline.evaluate(config, out, progress=progress.choose(), retry_failed=retry_failed)
+    try:
+        folder = pipeline.evaluate(
+            config, out, progress=progress.choose(), retry_failed=retry_failed
+        )
+    except KeyboardInterrupt:  # here, since the command-line library swallows it above
+        typer.echo("Interrupted. The same command goes on from here.", err=True)
+        raise typer.Exit(130) from None
     with Store(folder) as store:
         found = results.collect(store)
         reports = output.write_reports(found)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mamtra_eval.pipeline import Advance, Progress, Silent
+from mamtra_eval.progress import Advance, Progress, Silent
 
 
 class Bars:

@@ -38,7 +38,8 @@ def import_archive(
     ] = False,
 ) -> None:
     """Unpack the official Seed-TTS-eval archive (en, zh, hard) as a named test set."""
+    from mamtra_eval.cli import progress
     from mamtra_eval.importing import unpack
 
-    for line in unpack(archive, into / name, name, any_counts=any_counts):
-        typer.echo(line)
+    lines = unpack(archive, into / name, name, any_counts=any_counts, progress=progress.choose())
+    typer.echo("\n".join(lines))

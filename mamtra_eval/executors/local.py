@@ -30,6 +30,9 @@ Handler = Callable[[Sequence[Any]], Iterable[tuple[int, Any]]]
 OnResult = Callable[[Any, Any], None]
 OnLost = Callable[[Any, str], None]
 
+MAX_DEFAULT_WORKERS = 16
+"""Without a number asked for: each worker holds the models of all metrics in memory."""
+
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -48,7 +51,7 @@ class LocalExecutor:
     """A pool of spawned processes for one stage of a run."""
 
     def __init__(self, workers: int | None = None, timeout_s: float = 300.0) -> None:
-        self.workers = workers or os.cpu_count() or 1
+        self.workers = workers or min(_cores(), MAX_DEFAULT_WORKERS)
         self.timeout_s = timeout_s
 
     def run(
@@ -143,6 +146,13 @@ class LocalExecutor:
             queue.extendleft([payload] for payload in reversed(left))
 
 
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _reason(exitcode: int | None) -> str:
     if exitcode is not None and exitcode < 0:
         name = signal.Signals(-exitcode).name
@@ -194,6 +204,14 @@ def _work(connection: Connection, factory: Callable[..., Handler], args: tuple[A
         return
     except UserError as error:
         connection.send((None, error))
+    except OSError as error:  # a full disk, a folder without permission
+        where = str(error.filename) if error.filename else None
+        problem = UserError(
+            f"a worker could not go on ({error.strerror or error})",
+            where=where,
+            fix="Mend that; the same command then goes on from here.",
+        )
+        connection.send((None, problem))
     except Exception as error:  # told to the parent, which ends the run
         connection.send((None, RuntimeError(f"a worker failed: {describe(error)}")))
 

@@ -106,7 +106,9 @@ def _check_url(url: str) -> None:
         sound = False
     if not sound:
         raise UserError(
-            "no address of an endpoint", where=url, fix="Give http://HOST:PORT/PATH or https://…"
+            "no address of an endpoint",
+            where=bare(url).rpartition("@")[2],  # so broken that it may be anywhere
+            fix="Give http://HOST:PORT/PATH or https://…",
         )
 
 

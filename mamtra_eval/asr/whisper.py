@@ -1,0 +1,148 @@
+"""OpenAI's Whisper, ``large-v3`` by default: the recogniser of the published protocols.
+
+Needs ``pip install 'mamtra-eval[asr]'``. Options, all behind ``asr.``:
+
+``model``    a name (``tiny``, ``base.en``, ``large-v3``, ``turbo``, …) or the path of a ``.pt``
+``device``   ``cuda`` or ``cpu``; by default cuda where there is one
+
+Greedy search (temperature 0) in float32, without timestamps, without a prompt and without any
+state between clips. Whisper hears one window of 30 s: of a longer clip the rest is cut off, which
+its evidence says (``truncated``). Devices differ in the last digits, and rarely in a word.
+
+A run never downloads weights: large-v3 has 2.9 GB, every worker would fetch its own, and a worker
+that shows nothing for ``execution.timeout_s`` is ended. Without the file a run is refused before
+its first clip, with the line that fetches it. Each worker holds a model of its own (about 6 GB for
+large-v3): ``execution.workers=1`` is a good choice, and nearly always on a GPU.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mamtra_eval import audio
+from mamtra_eval.asr import Recognizer, Transcript
+from mamtra_eval.audio import Samples
+from mamtra_eval.errors import MeasurementError, MissingExtra, describe, unknown_name
+from mamtra_eval.extras import extra_version, import_extra
+from mamtra_eval.registry import read_options
+
+PACKAGES = ("whisper",)
+NEEDS = ("the recogniser whisper", "openai-whisper", "asr")
+"""Feature, package and extra, for what is said where the package is not."""
+
+DEFAULTS: dict[str, Any] = {"model": "large-v3", "device": None}
+ALIASES = {"large": "large-v3", "turbo": "large-v3-turbo"}
+SIZES = ("tiny", "base", "small", "medium")
+MODELS = {
+    *(f"{size}{suffix}" for size in SIZES for suffix in ("", ".en")),
+    *("large-v1", "large-v2", "large-v3", "large-v3-turbo", *ALIASES),
+}
+
+WINDOW_S = 30
+RATE_HZ = 16000
+
+
+class Whisper(Recognizer):
+    """The model; weights are read at the first ``transcribe``."""
+
+    def __init__(self, model: str, device: str | None) -> None:
+        self.weights, self.name = _find_weights(model)
+        self.device = device
+        self.english_only = self.name.endswith(".en")
+        self.languages = frozenset({"en"}) if self.english_only else None
+
+    def signature(self) -> str:
+        """Version, model and weights (by hash), and how they are decoded."""
+        return (
+            f"asr:whisper-{extra_version(*NEEDS)}|model:{self.name}|weights:{self._sha256[:8]}"
+            f"|decoding:greedy|precision:fp32|window:{WINDOW_S}s"
+        )
+
+    def transcribe(self, samples_16k: Samples, language: str) -> Transcript:
+        """The best text of the first 30 s, with whisper's own scores."""
+        if not samples_16k.any():  # it finds words in silence
+            return Transcript("", {"reason": "digital silence"})
+        whisper, model = self._whisper, self._model
+        if language not in whisper.tokenizer.LANGUAGES:
+            raise MeasurementError(f"whisper does not know the language {language!r}")
+        if not model.is_multilingual and language != "en":
+            raise MeasurementError(f"whisper's {self.name} knows English only, not {language!r}")
+        window = whisper.pad_or_trim(samples_16k, WINDOW_S * RATE_HZ)
+        mel = whisper.log_mel_spectrogram(window, n_mels=model.dims.n_mels, device=model.device)
+        options = whisper.DecodingOptions(
+            language=language, temperature=0.0, without_timestamps=True, fp16=False
+        )
+        return _transcript(whisper.decode(model, mel, options), len(samples_16k))
+
+    @cached_property
+    def _sha256(self) -> str:
+        self._require_weights()
+        return audio.sha256(self.weights)
+
+    @cached_property
+    def _whisper(self) -> Any:  # noqa: ANN401 -- the package has no types
+        return import_extra("whisper", *NEEDS)
+
+    @cached_property
+    def _model(self) -> Any:  # noqa: ANN401
+        self._require_weights()
+        try:
+            # By path, also where the model has a name: a name that is not there is downloaded.
+            return self._whisper.load_model(str(self.weights), device=self.device)
+        except Exception as error:
+            raise MissingExtra(
+                f"whisper can't load these weights ({describe(error)})",
+                where=str(self.weights),
+                fix=f"Fetch them again, or try asr.device=cpu or a smaller asr.model. "
+                f"{_how_to_fetch(self.name)}",
+            ) from error
+
+    def _require_weights(self) -> None:
+        if not self.weights.is_file():
+            raise MissingExtra(
+                f"the weights of whisper's model {self.name} are not here",
+                where=str(self.weights),
+                fix=_how_to_fetch(self.name),
+            )
+
+
+def create(options: Mapping[str, Any]) -> Whisper:
+    """A recogniser with the given options; nothing heavy is imported yet."""
+    return Whisper(**read_options("whisper", options, DEFAULTS))
+
+
+def _find_weights(model: str) -> tuple[Path, str]:
+    """(file, name) of a model; whisper keeps those with a name in the user's cache."""
+    if model in MODELS:
+        name = ALIASES.get(model, model)
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return cache / "whisper" / f"{name}.pt", name
+    if model.endswith(".pt"):
+        return Path(model).absolute(), Path(model).stem
+    error = unknown_name("model of whisper", model, MODELS)
+    error.fix = f"{error.fix} Or give the path of a .pt file."
+    raise error
+
+
+def _how_to_fetch(name: str) -> str:
+    if name not in MODELS:
+        return "Give the path of a checkpoint in whisper's format: asr.model=PATH.pt"
+    return (
+        f"Where there is a network: python -c \"import whisper; whisper.load_model('{name}')\"; "
+        "else copy the file there from another machine, or give its path: asr.model=PATH.pt"
+    )
+
+
+def _transcript(result: Any, n_samples: int) -> Transcript:  # noqa: ANN401
+    evidence: dict[str, Any] = {
+        "avg_logprob": round(float(result.avg_logprob), 4),
+        "no_speech_prob": round(float(result.no_speech_prob), 4),
+    }
+    if n_samples > WINDOW_S * RATE_HZ:
+        duration_s = n_samples / RATE_HZ
+        evidence["truncated"] = f"only the first {WINDOW_S} s of {duration_s:.1f} s were heard"
+    return Transcript(result.text.strip(), evidence)

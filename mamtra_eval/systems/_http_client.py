@@ -1,0 +1,181 @@
+"""The client behind ``http``: posts until there is an answer, within bounds of time and size.
+
+Its errors say what the server did last. They show no query of the address and no key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from mamtra_eval.errors import SynthesisError
+from mamtra_eval.systems._http_options import EXTRACT, bare, one_line
+
+CONNECT_S = 10.0
+PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
+RETRIED = (408, 409, 425, 429)
+REDIRECTS = 3
+MAX_BYTES = 200_000_000
+
+Answer = tuple[str, bytes]
+"""Media type and content."""
+
+
+class _Again(Exception):  # noqa: N818 -- a signal to try again, not an error
+    """A failed attempt that another may mend, after ``wait_s`` if the server said so."""
+
+    def __init__(self, reason: str, wait_s: float | None = None, unreachable: bool = False) -> None:
+        super().__init__(reason)
+        self.wait_s, self.unreachable = wait_s, unreachable
+
+
+class Client:
+    """Posts to one address; ``open`` and all that follows on one event loop."""
+
+    def __init__(self, options: dict[str, Any], key: str | None) -> None:
+        self.where = bare(options["url"])
+        self.unreachable = False
+        self._options = options
+        self._key = key
+
+    def open(self) -> None:
+        """Be ready to post."""
+        host = urlsplit(self._options["url"]).hostname or ""
+        here = host in ("localhost", "::1") or host.startswith("127.")
+        limit_s = self._options["timeout_s"]
+        self._http = httpx.AsyncClient(
+            headers={"Authorization": f"Bearer {self._key}"} if self._key else None,
+            timeout=httpx.Timeout(limit_s, connect=min(CONNECT_S, limit_s)),
+            limits=httpx.Limits(max_connections=self._options["concurrency"]),
+            trust_env=not here,
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def fetch(self, body: dict[str, Any], dice: random.Random) -> Answer:
+        """The first answer that is a success; SynthesisError after the last attempt.
+
+        A pause that would end behind ``total_timeout_s`` is not begun: the clip is given up at
+        once, with the reason that is known.
+        """
+        now = asyncio.get_running_loop().time
+        deadline = now() + self._options["total_timeout_s"]
+        for attempt in range(self._options["retries"] + 1):
+            try:
+                answer = await self._attempt(body, deadline - now())
+            except _Again as again:
+                if (again.unreachable and self.unreachable) or attempt == self._options["retries"]:
+                    raise self._given_up(again, attempt) from again
+                pause_s = _pause(attempt, again.wait_s, dice)
+                if now() + pause_s >= deadline:
+                    raise self._given_up(again, attempt, in_time=False) from again
+                await asyncio.sleep(pause_s)
+            else:
+                self.unreachable = False
+                return answer
+        raise AssertionError("unreachable")
+
+    def _given_up(self, again: _Again, attempt: int, in_time: bool = True) -> SynthesisError:
+        self.unreachable = again.unreachable
+        tried = f" (attempt {attempt + 1}, the last)" if attempt else ""
+        if not in_time:
+            total = f"total_timeout_s={self._options['total_timeout_s']:g}"
+            tried = f" (attempt {attempt + 1}; another would not fit into {total})"
+        return SynthesisError(f"{self.where}: {again}{tried}")
+
+    async def _attempt(self, body: dict[str, Any], left_s: float) -> Answer:
+        limit_s = self._options["timeout_s"]
+        limit = f"timeout_s={limit_s:g}"
+        if left_s < limit_s:
+            limit_s, limit = left_s, f"the {left_s:.3g} s left of total_timeout_s"
+        try:
+            async with asyncio.timeout(limit_s):
+                return await self._post(body)
+        except httpx.ConnectTimeout as error:
+            raise _Again("no connection in time", unreachable=True) from error
+        except (TimeoutError, httpx.TimeoutException) as error:
+            raise _Again(f"no complete answer within {limit}") from error
+        except httpx.ConnectError as error:
+            raise _Again(f"can't connect ({one_line(str(error))})", unreachable=True) from error
+        except httpx.TransportError as error:
+            said = one_line(f"{type(error).__name__}: {error}")
+            raise _Again(f"the connection broke, the answer is truncated ({said})") from error
+        except httpx.RequestError as error:
+            raise SynthesisError(f"{self.where}: {one_line(str(error))}") from error
+
+    async def _post(self, body: dict[str, Any]) -> Answer:
+        url = httpx.URL(self._options["url"])
+        for _ in range(REDIRECTS + 1):
+            async with self._http.stream("POST", url, json=body) as response:
+                if "location" not in response.headers or not 300 <= response.status_code < 400:
+                    return await self._receive(response)
+                url = _redirect(response)
+        raise SynthesisError(f"{self.where}: more than {REDIRECTS} redirects")
+
+    async def _receive(self, response: httpx.Response) -> Answer:
+        kind = one_line(response.headers.get("content-type", "(none)"), 100)
+        if response.is_success:
+            data = await _read(response, MAX_BYTES)
+            if len(data) > MAX_BYTES:
+                raise SynthesisError(f"{self.where}: more than {MAX_BYTES} bytes")
+            return kind, data
+        said = (await _read(response, 4 * EXTRACT)).decode("utf-8", "replace")
+        if self._key:  # some servers quote the key that they refuse
+            said = said.replace(self._key, "***")
+        status = response.status_code
+        reason = f"HTTP {status} {response.reason_phrase}: {one_line(said) or '(no body)'}"
+        if status in RETRIED or status >= 500:
+            raise _Again(reason, _retry_after(response.headers.get("retry-after")))
+        raise SynthesisError(f"{self.where}: {reason}")
+
+
+async def _read(response: httpx.Response, limit: int) -> bytes:
+    data = bytearray()
+    async for chunk in response.aiter_bytes():
+        data += chunk
+        if len(data) > limit:
+            break
+    return bytes(data)
+
+
+def _redirect(response: httpx.Response) -> httpx.URL:
+    old, status = response.url, response.status_code
+    new = old.join(response.headers["location"])
+    if status == 303 or (new.scheme, new.host, new.port) != (old.scheme, old.host, old.port):
+        raise SynthesisError(
+            f"{bare(str(old))}: HTTP {status} redirect to {bare(str(new))}, "
+            "which is not followed; "
+            "give the final address as url"
+        )
+    return new
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds to wait by a ``Retry-After`` of seconds or of a date, bounded; None without one."""
+    if value is None:
+        return None
+    try:
+        wait_s = float(value)
+    except ValueError:
+        try:
+            date = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        date = date if date.tzinfo else date.replace(tzinfo=UTC)
+        wait_s = (date - datetime.now(UTC)).total_seconds()
+    return min(max(wait_s, 0.0), LONGEST_PAUSE_S) if math.isfinite(wait_s) else None
+
+
+def _pause(attempt: int, wait_s: float | None, dice: random.Random) -> float:
+    if wait_s is not None:
+        return wait_s
+    return min(PAUSE_S * 2.0**attempt * dice.uniform(0.5, 1.5), LONGEST_PAUSE_S)
