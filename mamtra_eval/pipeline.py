@@ -7,6 +7,7 @@ planned. Reports read those rows (``mamtra_eval.report``).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -192,10 +193,11 @@ def _score_tasks(plan: Plan, store: Store) -> list[ScoreTask]:
 def _write_provenance(plan: Plan, store: Store) -> None:
     # A run that grew keeps the systems of its earlier starts in run.yaml.
     everything = replace(plan.config, systems={row.name: row.target for row in store.systems()})
-    path = store.folder / "run.yaml"
-    path.write_text(configuration.to_yaml(everything), encoding="utf-8")
-    starts = store.meta("starts", [])
-    store.set_meta("starts", [*starts, {"at": now(), **provenance.collect()}])
+    text = configuration.to_yaml(everything)
+    (store.folder / "run.yaml").write_text(text, encoding="utf-8")
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    start = {"at": now(), "configuration_sha256": digest, **provenance.collect()}
+    store.set_meta("starts", [*store.meta("starts", []), start])
     first = store.meta("baseline", store.systems()[0].name)
     store.set_meta("baseline", plan.config.baseline or first)
     store.set_meta("statistics", configuration.to_dict(plan.config)["statistics"])

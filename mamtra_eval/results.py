@@ -195,26 +195,27 @@ class Resampling:
         """Work out everything asked for."""
         draw = {key: self.settings[key] for key in ("resamples", "seed")}
         for utterances, wanted in self._wanted.items():
+            # A figure and its difference share columns: each pair is resampled once.
+            sides = {id(side): side for _, asked in wanted for side in asked}
             columns = [
                 column
-                for _, sides in wanted
-                for side in sides
-                for column in zip(*(side[utt] for utt in utterances), strict=True)
+                for side in sides.values()
+                for column in zip(*(side[utterance] for utterance in utterances), strict=True)
             ]
             sums = bootstrap.resample(np.array(columns).T, **draw)
-            start = 0
-            for key, sides in wanted:
-                self._take(key, sums[:, start : start + 2 * len(sides)], len(utterances))
-                start += 2 * len(sides)
+            quotients = {
+                key: bootstrap.divide(sums[:, 2 * index], sums[:, 2 * index + 1])
+                for index, key in enumerate(sides)
+            }
+            for key, asked in wanted:
+                self._take(key, [quotients[id(side)] for side in asked], len(utterances))
 
-    def _take(self, key: tuple[str, str], sums: bootstrap.Array, n: int) -> None:
+    def _take(self, key: tuple[str, str], draws: list[bootstrap.Array], n: int) -> None:
         level = self.settings["level"]
-        first = bootstrap.divide(sums[:, 0], sums[:, 1])
-        if sums.shape[1] == 2:
-            self.estimates[key] = bootstrap.interval(first, n, level)
+        if len(draws) == 1:
+            self.estimates[key] = bootstrap.interval(draws[0], n, level)
         else:
-            second = bootstrap.divide(sums[:, 2], sums[:, 3])
-            self.differences[key] = (bootstrap.interval(first - second, n, level), n)
+            self.differences[key] = (bootstrap.interval(draws[0] - draws[1], n, level), n)
 
 
 def _ratios(
@@ -249,4 +250,4 @@ def _combine(figure: Figure, pairs: list[tuple[float, float]]) -> tuple[float, f
     """One utterance's repeats as one ratio."""
     if figure.aggregate == "pooled":
         return sum(above for above, _ in pairs), sum(below for _, below in pairs)
-    return float(np.mean([above / below for above, below in pairs])), 1.0
+    return sum(above / below for above, below in pairs) / len(pairs), 1.0

@@ -6,8 +6,8 @@ all: utterances are drawn with replacement, and all columns over the same uttera
 and denominators, of any number of figures and systems) share each draw, which is what makes
 differences paired. Repeats of an utterance are summed or averaged before, so they stay together.
 
-The interval is the percentile interval. Draws are multinomial weights from
-``numpy.random.default_rng(seed)``: the same seed and number of utterances, the same draws.
+The interval is the percentile interval. Draws come from ``numpy.random.default_rng(seed)``: the
+same seed and number of utterances, the same draws.
 """
 
 from __future__ import annotations
@@ -52,13 +52,18 @@ def resample(columns: npt.ArrayLike, *, resamples: int = 10_000, seed: int = 0) 
         raise ValueError("values must be finite: leave failed readings out, or count them")
     rng = np.random.default_rng(seed)
     n = len(rows)
-    chance = np.full(n, 1.0 / n)
     step = max(1, CHUNK // n)
     sums = [rows.sum(axis=0, keepdims=True)]
     for start in range(0, resamples, step):
-        weights = rng.multinomial(n, chance, size=min(step, resamples - start))
-        sums.append(weights.astype(np.float64) @ rows)
+        size = min(step, resamples - start)
+        sums.append(_weights(rng, size, n) @ rows)
     return np.concatenate(sums)
+
+
+def _weights(rng: np.random.Generator, size: int, n: int) -> Array:
+    """How often each of n rows is drawn in each of ``size`` draws of n: (size, n)."""
+    drawn = rng.integers(n, size=(size, n)) + n * np.arange(size)[:, None]
+    return np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n).astype(np.float64)
 
 
 def interval(draws: npt.NDArray[np.float64], n: int, level: float = 0.95) -> Estimate:
