@@ -34,3 +34,6 @@ class Recognizer(ABC):
     @abstractmethod
     def transcribe(self, samples_16k: Samples, language: str) -> Transcript:
         """Recognise mono float32 (n,) at 16 kHz, full scale ±1."""
+
+    def check(self) -> None:  # noqa: B027 -- most have nothing to check
+        """UserError if it can't work here (MissingExtra for a broken package)."""

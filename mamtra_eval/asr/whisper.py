@@ -62,6 +62,10 @@ class Whisper(Recognizer):
             f"|decoding:greedy|precision:fp32|window:{WINDOW_S}s"
         )
 
+    def check(self) -> None:
+        """MissingExtra if the package does not import."""
+        self._whisper  # noqa: B018 -- importing it is the check
+
     def transcribe(self, samples_16k: Samples, language: str) -> Transcript:
         """The best text of the first 30 s, with whisper's own scores."""
         if not samples_16k.any():  # it finds words in silence
@@ -130,10 +134,10 @@ def _find_weights(model: str) -> tuple[Path, str]:
 
 def _how_to_fetch(name: str) -> str:
     if name not in MODELS:
-        return "Give the path of a checkpoint in whisper's format: asr.model=PATH.pt"
+        return "Give the path of a checkpoint in whisper's format as asr.model."
     return (
         f"Where there is a network: python -c \"import whisper; whisper.load_model('{name}')\"; "
-        "else copy the file there from another machine, or give its path: asr.model=PATH.pt"
+        "else copy the file there from another machine, or give its path as asr.model."
     )
 
 

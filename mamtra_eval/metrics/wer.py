@@ -110,7 +110,7 @@ class WordErrorRate(Metric):
         return f"{self.recognizer.signature()}|norm:{self.normalizer.signature}|edit:{distance}"
 
     def check(self, testset: TestSet) -> None:
-        """UserError if the recogniser does not know the language."""
+        """UserError if the recogniser does not know the language, or can't work here."""
         known = self.recognizer.languages
         if known is not None and testset.language not in known:
             raise UserError(
@@ -118,6 +118,7 @@ class WordErrorRate(Metric):
                 f"{testset.language}",
                 fix="Choose another with --set asr.backend=NAME (mamtra-eval list asr).",
             )
+        self.recognizer.check()
 
     def measure(self, item: Item) -> Reading:
         """Counts of errors and words, with transcript and alignment as evidence."""
