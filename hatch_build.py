@@ -40,7 +40,13 @@ class WeightsHook(BuildHookInterface):  # type: ignore[type-arg]
             return
         try:
             data = _weights_from_registry()
-        except (OSError, subprocess.SubprocessError, KeyError, ValueError) as error:
+        except (
+            OSError,
+            subprocess.SubprocessError,
+            KeyError,
+            ValueError,
+            zipfile.BadZipFile,
+        ) as error:
             self.app.display_warning(
                 f"{TARGET} was not fetched: {error}. See `mamtra-eval doctor`."
             )

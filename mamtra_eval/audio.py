@@ -26,6 +26,9 @@ MAX_DURATION_S = 3600.0
 MAX_SAMPLES = 500_000_000
 """Of all channels together (2 GB decoded): memory is bounded whatever a header says."""
 
+MAX_FLAC_RATE_HZ = 655_350
+"""By the FLAC format (RFC 9639)."""
+
 Samples = npt.NDArray[np.float32]
 
 
@@ -95,21 +98,27 @@ def write(clip: Clip, stem: Path) -> Path:
     """Store a clip under ``stem`` plus a suffix, atomically; returns the path.
 
     A clip that came from a file is copied byte for byte. Others become FLAC: 16 bits where that
-    is exact, else 24. What FLAC can't hold (over full scale, not finite) becomes float WAV.
+    is exact, else 24. What FLAC can't hold (over full scale, not finite, over 655 kHz) becomes
+    float WAV. AudioError if no container takes the clip, OSError if the disk does not.
     """
     if clip.source is not None:
         target = _with_suffix(stem, clip.source.suffix.lower())
         part = _part(target)
         shutil.copyfile(clip.source, part)
     else:
-        suffix, subtype = _container(clip.samples)
+        suffix, subtype = _container(clip)
         target = _with_suffix(stem, suffix)
         part = _part(target)
-        soundfile.write(
-            part, clip.samples, clip.sample_rate_hz, subtype=subtype, format=suffix[1:].upper()
-        )
+        # By way of memory, so that a full disk shows as what it is.
+        part.write_bytes(_encode(clip, suffix[1:].upper(), subtype))
     part.replace(target)
     return target
+
+
+def remove_parts(folder: Path) -> None:
+    """Delete what writers that were killed have left behind."""
+    for part in folder.glob(".*.part"):
+        part.unlink(missing_ok=True)
 
 
 def sha256(path: Path) -> str:
@@ -137,12 +146,27 @@ def _decode(file: Path | io.BytesIO, name: str) -> Clip:
     return Clip(np.ascontiguousarray(mono, dtype=np.float32), rate)
 
 
-def _container(samples: Samples) -> tuple[str, str]:
-    if len(samples) == 0 or not np.isfinite(samples).all() or np.abs(samples).max() > 1.0:
+def _container(clip: Clip) -> tuple[str, str]:
+    samples = clip.samples
+    fits = clip.sample_rate_hz <= MAX_FLAC_RATE_HZ and len(samples) > 0
+    if not fits or not np.isfinite(samples).all() or np.abs(samples).max() > 1.0:
         return ".wav", "FLOAT"
     scaled = samples * np.float32(32768)
     exact = bool(np.all(scaled == np.round(scaled)) and scaled.max() <= 32767)
     return ".flac", "PCM_16" if exact else "PCM_24"
+
+
+def _encode(clip: Clip, container: str, subtype: str) -> bytes:
+    buffer = io.BytesIO()
+    try:
+        soundfile.write(
+            buffer, clip.samples, clip.sample_rate_hz, format=container, subtype=subtype
+        )
+    except soundfile.LibsndfileError as error:
+        raise AudioError(
+            f"a clip of {clip.sample_rate_hz} Hz can't be stored ({error.error_string})"
+        ) from error
+    return buffer.getvalue()
 
 
 def _with_suffix(stem: Path, suffix: str) -> Path:

@@ -25,7 +25,6 @@ class Entry:
     name: str
     path: Path
     language: str
-    summary: str
     options: dict[str, dict[str, str]]
     n: int | None
 
@@ -83,20 +82,23 @@ def _load_entry(entry: Entry) -> TestSet:
 
 def _read_card(path: Path) -> dict[str, Entry]:
     card = _card(path)
+    default = card.get("default", next(iter(card["lists"])))
     found: dict[str, Entry] = {}
     for list_name, row in card["lists"].items():
         options = {key: value for key, value in row.items() if isinstance(value, dict)}
+        long_name = f"{card['name']}/{list_name}"
+        is_default = list_name == default
         entry = Entry(
-            name=f"{card['name']}/{list_name}",
+            # The default list has one name, however it is asked for.
+            name=card["name"] if is_default else long_name,
             path=path.parent / row["file"],
             language=row.get("language", card["language"]),
-            summary=str(card.get("source", "")),
             options={k: {o: str(v) for o, v in d.items()} for k, d in options.items()},
             n=row.get("n"),
         )
-        found[entry.name] = entry
-        if list_name == card.get("default"):
-            found[card["name"]] = replace(entry, name=card["name"])
+        found[long_name] = entry
+        if is_default:
+            found[card["name"]] = entry
     return found
 
 
@@ -109,12 +111,14 @@ def _card(path: Path) -> dict[str, Any]:
             card[key]
         for row in card["lists"].values():
             row["file"]
+        card["lists"][card.get("default", next(iter(card["lists"])))]
     except (
         yaml.YAMLError,
         OSError,
         KeyError,
         TypeError,
         AttributeError,
+        StopIteration,
         UnicodeDecodeError,
     ) as error:
         raise UserError(

@@ -8,16 +8,18 @@ whatever has a default here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mamtra_eval import registry
 from mamtra_eval.errors import UserError, unknown_name
 
+MAX_TIMEOUT_S = 7 * 86400.0
 DEFAULT_METRICS = ("wer", "similarity", "dnsmos", "health")
 
 
@@ -46,7 +48,7 @@ class RunConfig:
 
     ``systems`` maps names to targets as on the command line; ``metrics`` left out means all of
     the default ones that the test set allows. ``asr``, ``speaker``, ``dnsmos`` and ``health``
-    hold options of the evaluators; ``options`` those of metrics from elsewhere, by metric.
+    hold options of the evaluators; ``options`` those of metrics from elsewhere, by section.
     """
 
     testset: str = MISSING
@@ -77,39 +79,55 @@ def load(name_or_path: str, overrides: Sequence[str] = ()) -> RunConfig:
             raise error
         path = known[name_or_path]
     try:
-        base = OmegaConf.load(path)
-    except Exception as error:
-        raise UserError(f"not valid YAML ({error})", where=str(path)) from error
-    return build(OmegaConf.to_container(base), overrides, where=str(path))
+        values = OmegaConf.to_container(OmegaConf.load(path))
+    except (yaml.YAMLError, OSError, UnicodeDecodeError, OmegaConfBaseException) as error:
+        raise UserError(f"not valid YAML ({_one_line(error)})", where=str(path)) from error
+    if not isinstance(values, dict):
+        raise UserError("no mapping of keys to values", where=str(path), fix="Begin with testset:")
+    return build({str(key): value for key, value in values.items()}, overrides, where=str(path))
 
 
-def build(values: Any, overrides: Sequence[str] = (), where: str = "configuration") -> RunConfig:  # noqa: ANN401
+def build(
+    values: dict[str, Any], overrides: Sequence[str] = (), where: str = "configuration"
+) -> RunConfig:
     """A checked configuration from plain values and overrides; UserError names what is wrong."""
     for override in overrides:
         if "=" not in override:
             raise UserError(f"{override!r} is no key=value", fix="Write --set asr.grammar=digits.")
     try:
-        merged = OmegaConf.merge(
-            OmegaConf.structured(RunConfig), values, OmegaConf.from_dotlist(list(overrides))
-        )
+        given = OmegaConf.from_dotlist(list(overrides))
+        merged = OmegaConf.merge(OmegaConf.structured(RunConfig), values, given)
+        if OmegaConf.is_missing(merged, "testset"):
+            raise UserError("no test set is named", where=where, fix="Add testset: mini-en.")
         config = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         raise _explain(error, where) from error
-    if not isinstance(config, RunConfig):
-        raise UserError("the configuration is no mapping of keys to values", where=where)
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(f"a value is not valid YAML ({_one_line(error)})", where=where) from error
+    assert isinstance(config, RunConfig)
     _check(config, where)
     return config
 
 
+def literal(text: str) -> str:
+    """Text in which ``${…}`` is no interpolation (a command's template, say)."""
+    return text.replace("${", "\\${")
+
+
 def to_yaml(config: RunConfig) -> str:
-    """The configuration as it is kept in ``run.yaml``."""
-    return OmegaConf.to_yaml(OmegaConf.structured(config))
+    """The configuration as it is kept in ``run.yaml``; ``load`` reads it back."""
+    plain = to_dict(config)
+    plain["systems"] = {name: literal(target) for name, target in plain["systems"].items()}
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
 
 
 def to_dict(config: RunConfig) -> dict[str, Any]:
     """The configuration as plain values."""
-    plain = OmegaConf.to_container(OmegaConf.structured(config))
-    return {str(key): value for key, value in plain.items()} if isinstance(plain, dict) else {}
+    return asdict(config)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _explain(error: OmegaConfBaseException, where: str) -> UserError:
@@ -122,8 +140,6 @@ def _explain(error: OmegaConfBaseException, where: str) -> UserError:
 
 
 def _check(config: RunConfig, where: str) -> None:
-    if OmegaConf.is_missing(OmegaConf.structured(config), "testset"):
-        raise UserError("no test set is named", where=where, fix="Add testset: mini-en.")
     if not config.systems:
         raise UserError("no system is named", where=where, fix="Add systems: {name: target}.")
     bounds: list[tuple[str, float | None, float]] = [
@@ -138,5 +154,7 @@ def _check(config: RunConfig, where: str) -> None:
             raise UserError(f"{key} must be at least {least:g}, not {value:g}", where=where)
     if not 0 < config.statistics.level < 1:
         raise UserError("statistics.level must lie between 0 and 1, e.g. 0.95", where=where)
-    if config.execution.timeout_s <= 0:
-        raise UserError("execution.timeout_s must be positive", where=where)
+    if not 0 < config.execution.timeout_s <= MAX_TIMEOUT_S:
+        raise UserError(
+            f"execution.timeout_s must lie between 0 and {MAX_TIMEOUT_S:g} (seconds)", where=where
+        )

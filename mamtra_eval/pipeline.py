@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from mamtra_eval import audio, provenance, registry
 from mamtra_eval import config as configuration
 from mamtra_eval import plan as planning
-from mamtra_eval import provenance, registry
 from mamtra_eval.config import RunConfig
 from mamtra_eval.executors.local import LocalExecutor
 from mamtra_eval.metrics import Item
@@ -22,7 +22,7 @@ from mamtra_eval.plan import Plan
 from mamtra_eval.progress import Advance, Progress, Silent
 from mamtra_eval.rows import ClipKey, ClipRow
 from mamtra_eval.stages import Failure, Made, Scorer, ScoreTask, Synthesizer, Taken
-from mamtra_eval.store import Store, now
+from mamtra_eval.store import DATABASE, Store, now
 from mamtra_eval.systems import Request, System
 
 
@@ -47,6 +47,8 @@ def evaluate(
     """
     plan = planning.make(config)
     folder = out or plan.default_folder()
+    if not (folder / DATABASE).exists():
+        planning.check_new(plan)  # before anything is written
     with Store(folder, create=True) as store, store.lock():
         planning.enter(plan, store)
         _write_provenance(plan, store)
@@ -71,18 +73,20 @@ def synthesize(plan: Plan, store: Store, progress: Progress) -> None:
         ]
         if not missing:
             continue
+        audio.remove_parts(store.folder / "clips" / folders[name])
         system: System = registry.create("systems", spec.kind, spec.options)
+        batch_size, most = system.batch_size, system.max_processes
+        system.close()
         executor = _executor(plan)
         with progress.stage(f"Speaking  {name}", len(missing)) as advance:
             executor.run(
                 Synthesizer,
                 (spec, store.folder, folders[name]),
-                planning.batches(missing, system.batch_size),
+                planning.batches(missing, batch_size),
                 on_result=_clip_writer(store, name, advance),
                 on_lost=_clip_loser(store, name, advance),
-                workers=min(system.max_processes or executor.workers, executor.workers),
+                workers=min(most or executor.workers, executor.workers),
             )
-        system.close()
 
 
 def score(plan: Plan, store: Store, progress: Progress) -> None:
@@ -102,13 +106,15 @@ def score(plan: Plan, store: Store, progress: Progress) -> None:
                     ScoreTask(task.system, task.repeat, task.item, (metric,))
                     for metric in task.metrics
                 )
-            else:
-                store.fail_reading(_key(task), task.metrics[0], reason)
-            advance()
+                return
+            store.fail_reading(_key(task), task.metrics[0], reason)
 
         args = (plan.metric_options,)
         executor.run(Scorer, args, [[task] for task in tasks], write, lost)
-        executor.run(Scorer, args, [[task] for task in retries], write, lost)
+        alone = _reading_writer(store, lambda: None)
+        executor.run(Scorer, args, [[task] for task in retries], alone, lost)
+        for _ in {_key(task) for task in retries}:
+            advance()
 
 
 def _executor(plan: Plan) -> LocalExecutor:
@@ -198,6 +204,3 @@ def _write_provenance(plan: Plan, store: Store) -> None:
     digest = hashlib.sha256(text.encode()).hexdigest()
     start = {"at": now(), "configuration_sha256": digest, **provenance.collect()}
     store.set_meta("starts", [*store.meta("starts", []), start])
-    first = store.meta("baseline", store.systems()[0].name)
-    store.set_meta("baseline", plan.config.baseline or first)
-    store.set_meta("statistics", configuration.to_dict(plan.config)["statistics"])

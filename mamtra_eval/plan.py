@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,14 @@ from mamtra_eval.errors import MeasurementError, MissingExtra, UserError, unknow
 from mamtra_eval.metrics import Metric
 from mamtra_eval.rows import ClipKey, MetricRow, SystemRow
 from mamtra_eval.store import Store
-from mamtra_eval.systems import Request, System
+from mamtra_eval.systems import Request, System, clip_stem
 from mamtra_eval.targets import SystemSpec
-from mamtra_eval.testset import TestSet
+from mamtra_eval.testset import TestSet, combine
 
-_WITHOUT_EFFECT_ON_ROWS = ("execution", "statistics", "max_failures", "baseline", "metrics")
+SECTIONS = ("asr", "speaker", "dnsmos", "health")
+"""Sections of the configuration that hold options of packaged metrics."""
+_IN_IDENTITY = (*SECTIONS, "options", "limit", "repeats", "seed")
+"""Keys of the configuration that tell one run from another, besides what is hashed itself."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class Plan:
 
     config: RunConfig
     testset: TestSet
-    testset_sha256: str
+    fingerprints: dict[str, str]
     systems: dict[str, SystemSpec]
     identities: dict[str, dict[str, Any]]
     metrics: dict[str, Metric]
@@ -44,15 +48,26 @@ class Plan:
         """The clips of one system, with the seed of each."""
         return requests(self.testset, system, self.config)
 
+    def signature(self, metric: str) -> str:
+        """A metric's signature with that of the audio it is handed."""
+        return f"{self.metrics[metric].signature()}|resample:soxr-HQ-{version('soxr')}"
+
     def default_folder(self) -> Path:
-        """A folder that the same command finds again, and another command does not."""
+        """A folder that the same measurement finds again, and another does not.
+
+        Hashed is what is measured (texts and audio of the test set, systems by name, kind and
+        identity, evaluators' options), not where it lies or how it is called on the way.
+        """
+        configured = to_dict(self.config)
         content = {
-            key: value
-            for key, value in to_dict(self.config).items()
-            if key not in _WITHOUT_EFFECT_ON_ROWS
+            "configuration": {key: configured[key] for key in _IN_IDENTITY},
+            "testset": combine(self.fingerprints),
+            "options": self.testset.options,
+            "systems": [
+                [name, spec.kind, self.identities[name]]
+                for name, spec in sorted(self.systems.items())
+            ],
         }
-        content["identities"] = self.identities
-        content["testset"] = self.testset_sha256
         text = json.dumps(content, sort_keys=True, default=str)
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", self.testset.name).strip("-.") or "run"
         return Path("reports") / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
@@ -60,16 +75,37 @@ class Plan:
 
 def make(config: RunConfig) -> Plan:
     """Resolve and check a configuration; UserError for whatever could not work."""
-    full = catalogue.load(config.testset)
-    testset = full.first(config.limit)
+    testset = catalogue.load(config.testset).first(config.limit)
+    _check_file_names(testset, config.repeats)
     specs = {name: targets.parse(name, target) for name, target in config.systems.items()}
     identities = {
         name: _identity(spec, requests(testset, name, config)) for name, spec in specs.items()
     }
     metrics, options, notes = _metrics(config, testset)
     return Plan(
-        config, testset, testset.sha256(), specs, identities, metrics, options, tuple(notes)
+        config,
+        testset,
+        testset.fingerprints(),
+        specs,
+        identities,
+        metrics,
+        options,
+        tuple(notes),
     )
+
+
+def _check_file_names(testset: TestSet, repeats: int) -> None:
+    """UserError if a repeat of one utterance would be called like another utterance."""
+    ids = {item.id for item in testset.utterances}
+    for item in testset.utterances:
+        for repeat in range(1, repeats):
+            if clip_stem(item.id, repeat) in ids:
+                raise UserError(
+                    f"repeat {repeat} of {item.id} and the utterance {clip_stem(item.id, repeat)} "
+                    "would have the same file name",
+                    where=str(testset.path),
+                    fix="Give one of the utterances another id.",
+                )
 
 
 def requests(testset: TestSet, system: str, config: RunConfig) -> list[Request]:
@@ -96,14 +132,19 @@ def item_seed(seed: int, system: str, utterance: str, repeat: int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") & 0x7FFFFFFF
 
 
+def check_new(plan: Plan) -> None:
+    """UserError for what could not work in a run folder that does not exist yet."""
+    _check_baseline(plan, set())
+
+
 def enter(plan: Plan, store: Store) -> None:
     """Write the plan into a run folder; UserError if the folder holds another run's rows."""
-    _check_baseline(plan, store)
+    _check_baseline(plan, {row.name for row in store.systems()})
     _check_testset(plan, store)
     _check_systems(plan, store)
     _check_metrics(plan, store)
     with store.transaction():
-        store.add_utterances(plan.testset.utterances)
+        store.add_utterances(plan.testset.utterances, plan.fingerprints)
         for name, spec in plan.systems.items():
             store.add_system(
                 SystemRow(name, spec.kind, spec.target, folder_name(name), plan.identities[name])
@@ -112,20 +153,32 @@ def enter(plan: Plan, store: Store) -> None:
                 key = ClipKey(name, request.utterance, request.repeat)
                 store.add_clip(key, request.seed)
         for name, metric in plan.metrics.items():
-            store.add_metric(MetricRow(name, metric.signature(), metric.note, metric.figures))
+            store.add_metric(MetricRow(name, plan.signature(name), metric.note, metric.figures))
             _add_failed_counts(name, metric, plan.testset, store)
+        store.set_meta("baseline", _baseline(plan, store))
+        store.set_meta("statistics", to_dict(plan.config)["statistics"])
+        store.set_meta("notes", list(plan.notes))
         store.set_meta(
             "testset",
             {
                 "name": plan.testset.name,
                 "language": plan.testset.language,
-                "sha256": plan.testset_sha256,
+                "sha256": combine(plan.fingerprints),
                 "n": len(plan.testset.utterances),
                 "repeats": plan.config.repeats,
                 "seed": plan.config.seed,
             },
         )
-        store.set_meta("notes", list(plan.notes))
+
+
+def _baseline(plan: Plan, store: Store) -> str:
+    """The one asked for; else the command's first if it names all systems; else as before."""
+    names = [row.name for row in store.systems()]
+    if plan.config.baseline is not None:
+        return plan.config.baseline
+    if set(names) == set(plan.systems):
+        return next(iter(plan.systems))
+    return str(store.meta("baseline", names[0]))
 
 
 def folder_name(system: str) -> str:
@@ -156,6 +209,7 @@ def _metrics(
             notes.append(f"{name} was left out: {error}")
             continue
         metrics[name], options[name] = metric, found
+    _check_options(config, metrics)
     if not metrics:
         raise UserError(
             "no metric is left to take", fix=" ".join(notes) or "Name one: --metrics wer."
@@ -163,13 +217,29 @@ def _metrics(
     return metrics, options, notes
 
 
+def _check_options(config: RunConfig, metrics: dict[str, Metric]) -> None:
+    """UserError for options that no metric of the run reads."""
+    configured = to_dict(config)
+    read = sorted({_section(name) for name in metrics})
+    given = [section for section in SECTIONS if configured[section]]
+    for section in [*given, *configured["options"]]:
+        if section not in read:
+            raise UserError(
+                f"no metric of this run reads the options under {section!r}",
+                fix=f"They would change nothing: leave them out. Read are: {', '.join(read)}.",
+            )
+
+
+def _section(name: str) -> str:
+    """Where a metric's options stand in a configuration."""
+    return str(getattr(registry.load("metrics", name), "OPTION_SECTION", name))
+
+
 def metric_options(name: str, config: RunConfig, testset: TestSet) -> dict[str, Any]:
     """Options of a metric: those the test set sets, under those of the configuration."""
-    section = getattr(registry.load("metrics", name), "OPTION_SECTION", name)
+    section = _section(name)
     configured = to_dict(config)
-    own = configured.get(section) if section in {"asr", "speaker", "dnsmos", "health"} else None
-    if own is None:
-        own = configured["options"].get(name, {})
+    own = configured[section] if section in SECTIONS else configured["options"].get(section, {})
     return {**testset.options.get(section, {}), **own}
 
 
@@ -183,35 +253,28 @@ def _add_failed_counts(name: str, metric: Metric, testset: TestSet, store: Store
             store.add_failed_counts(name, item.id, counts)
 
 
-def _check_baseline(plan: Plan, store: Store) -> None:
-    known = {*plan.systems, *(row.name for row in store.systems())}
+def _check_baseline(plan: Plan, others: set[str]) -> None:
+    known = {*plan.systems, *others}
     if plan.config.baseline is not None and plan.config.baseline not in known:
         raise unknown_name("system for the baseline", plan.config.baseline, known)
 
 
 def _check_testset(plan: Plan, store: Store) -> None:
+    """Whatever the run has must be in the plan, with the same text and audio."""
     before = store.meta("testset")
     if before is None:
         return
-    known = {item.id: item for item in store.utterances()}
-    here = {item.id: item for item in plan.testset.utterances}
-    for label, old, new in (
-        ("seed", before["seed"], plan.config.seed),
-        ("test set", before["name"], plan.testset.name),
-    ):
-        if old != new:
-            raise _other(store, f"{label} {old}", f"{label} {new}")
-    if len(here) == before["n"] and before["sha256"] != plan.testset_sha256:
-        raise _other(store, "another content of the test set", plan.testset.name)
-    changed = [utt for utt in here if utt in known and here[utt].text != known[utt].text]
+    if before["seed"] != plan.config.seed:
+        raise _other(store, f"seed {before['seed']}", f"seed {plan.config.seed}")
+    known = store.fingerprints()
+    missing = [utt for utt in known if utt not in plan.fingerprints]
+    if missing or plan.config.repeats < before["repeats"]:
+        here = f"{len(plan.fingerprints)} x {plan.config.repeats}"
+        lacking = f" (without {missing[0]})" if missing else ""
+        raise _other(store, f"{before['n']} utterances x {before['repeats']}", here + lacking)
+    changed = [utt for utt, digest in known.items() if plan.fingerprints[utt] != digest]
     if changed:
-        raise _other(store, f"another text of {changed[0]}", "the one in the list")
-    if len(here) < before["n"] or plan.config.repeats < before["repeats"]:
-        raise _other(
-            store,
-            f"{before['n']} utterances x {before['repeats']}",
-            f"{len(here)} x {plan.config.repeats}",
-        )
+        raise _other(store, f"another text, prompt or recording of {changed[0]}", "this one")
 
 
 def _check_systems(plan: Plan, store: Store) -> None:
@@ -227,16 +290,18 @@ def _check_systems(plan: Plan, store: Store) -> None:
             if ClipKey(row.name, request.utterance, request.repeat) in planned
         ]
         before = {"kind": row.kind, **row.identity}
-        now = {"kind": spec.kind, **_identity(spec, earlier)}
+        grown = len(earlier) < len(plan.requests(row.name))
+        identity = _identity(spec, earlier) if grown else plan.identities[row.name]
+        now = {"kind": spec.kind, **identity}
         if before != now:
             raise _other(store, f"system {row.name} as {_show(before)}", _show(now))
 
 
 def _check_metrics(plan: Plan, store: Store) -> None:
     for row in store.metrics():
-        metric = plan.metrics.get(row.name)
-        if metric is not None and metric.signature() != row.signature:
-            raise _other(store, f"metric {row.name} as {row.signature}", metric.signature())
+        if row.name in plan.metrics and plan.signature(row.name) != row.signature:
+            now = plan.signature(row.name)
+            raise _other(store, f"metric {row.name} as {row.signature}", now)
 
 
 def _identity(spec: SystemSpec, asked: Sequence[Request]) -> dict[str, Any]:

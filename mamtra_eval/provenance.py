@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
+import shutil
+import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ PACKAGES = (
     "espeakng-loader",
     "httpx",
     "webrtcvad-wheels",
+    "openai-whisper",
+    "speechbrain",
+    "torchaudio",
 )
 
 
@@ -56,8 +60,13 @@ def _processor() -> str:
 
 
 def _device() -> str:
-    # torch is not imported for this: a run whose evaluators don't need it should not load it.
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        return str(torch.cuda.get_device_name())
-    return "cpu"
+    """The GPUs by name, or ``cpu``. torch is not imported for this: it would take a second."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return "cpu"
+    command = [program, "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return "cpu"
+    return ", ".join(found.stdout.split("\n")).strip(", ") or "cpu"

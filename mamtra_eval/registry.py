@@ -70,7 +70,14 @@ def load(kind: str, name: str) -> ModuleType:
     known = plugins(kind)
     if name not in known:
         raise unknown_name(KINDS[kind], name, known)
-    return import_module(known[name].module)
+    try:
+        return import_module(known[name].module)
+    except ImportError as error:
+        raise UserError(
+            f"the {KINDS[kind]} {name} can't be loaded ({type(error).__name__}: {error})",
+            where=known[name].module,
+            fix="Install what it needs, or remove the distribution that announces it.",
+        ) from error
 
 
 def create(kind: str, name: str, options: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- per kind

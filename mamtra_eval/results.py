@@ -1,35 +1,44 @@
 """From rows to figures: every number of a report, with its interval, coverage and signature.
 
 The unit is the utterance: repeats are averaged (means) or summed (pooled rates) first. A figure
-rests on the clips that have a reading; how many of how many stands beside it. Differences to the
-baseline are paired over the utterances that both systems have.
+rests on the clips that have a reading; how many of how many stands beside it. A clip that is
+planned but not yet made or measured is pending, which is not failed. Differences to the baseline
+are paired over the utterances that both systems have.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from mamtra_eval.errors import UserError
 from mamtra_eval.metrics import Figure, Reading
+from mamtra_eval.resampling import Ratios, Resampling
 from mamtra_eval.rows import ClipKey, ClipRow, MetricRow, SystemRow
-from mamtra_eval.statistics import bootstrap
 from mamtra_eval.statistics.bootstrap import Estimate
 from mamtra_eval.store import Store
 from mamtra_eval.testset import Utterance
 
-Ratios = dict[str, tuple[float, float]]
-"""(numerator, denominator) by utterance."""
 Readings = dict[tuple[ClipKey, str], Reading | str]
-"""By (clip, metric): a reading, or the error in its place."""
+"""By (clip, metric): a reading, or the error in its place. Absent while pending."""
+FigureKey = tuple[str, str]
+"""(system, figure)."""
 
 
 @dataclass(frozen=True)
 class Value:
-    """One figure of one system. ``estimate`` is ``None`` where no clip has a reading."""
+    """One figure of one system.
+
+    Attributes:
+        estimate: value and interval; ``None`` where nothing entered.
+        n: clips that entered.
+        n_failed: failed clips that did not.
+        difference: to the baseline, paired over ``n_paired`` utterances.
+    """
 
     figure: Figure
     estimate: Estimate | None
@@ -41,13 +50,17 @@ class Value:
 
 @dataclass(frozen=True)
 class SystemResult:
-    """A system with its figures by name."""
+    """A system with its figures by name.
+
+    Attributes:
+        n_done: clips with every reading.
+        n_failed: clips that failed, or lack a reading because taking it failed.
+    """
 
     row: SystemRow
     is_baseline: bool
-    n_clips: int
+    n_done: int
     n_failed: int
-    """Clips that failed, or lack one of the readings."""
     values: dict[str, Value]
 
 
@@ -55,7 +68,7 @@ class SystemResult:
 class Results:
     """A whole run, ready to be shown."""
 
-    store: Store
+    folder: Path
     testset: dict[str, Any]
     utterances: dict[str, Utterance]
     metrics: tuple[MetricRow, ...]
@@ -65,12 +78,16 @@ class Results:
     level: float
     interval: str
     """How the intervals were made."""
+    created: str
+    """When the run was finished, or else last started: UTC, ISO 8601."""
+    version: str
+    """The program's version at the last start of the run."""
+    notes: tuple[str, ...]
 
     @property
-    def version(self) -> str:
-        """The program's version at the last start of the run."""
-        starts = self.store.meta("starts", [])
-        return str(starts[-1]["mamtra_eval"]) if starts else "unknown"
+    def planned(self) -> int:
+        """Clips that a system has when it is complete."""
+        return int(self.testset["n"] * self.testset["repeats"])
 
     @property
     def figures(self) -> list[tuple[MetricRow, Figure]]:
@@ -82,172 +99,148 @@ class Results:
         """Failed clips of all systems together."""
         return sum(system.n_failed for system in self.systems)
 
+    @property
+    def n_pending(self) -> int:
+        """Clips of all systems that are neither complete nor failed."""
+        done = sum(system.n_done + system.n_failed for system in self.systems)
+        return self.planned * len(self.systems) - done
+
 
 def collect(store: Store) -> Results:
-    """Read a run's rows and work out its figures."""
-    metrics = store.metrics()
+    """Read a run's rows and work out its figures; UserError if it was never planned."""
+    testset, starts = store.meta("testset"), store.meta("starts", [])
+    if testset is None:
+        raise UserError(
+            "the run has no plan: its first start was refused or ended at once",
+            where=str(store.folder),
+            fix="Start it again with evaluate, or remove the folder.",
+        )
     settings = store.meta("statistics")
-    readings = {(row.key, row.metric): row.reading or (row.error or "") for row in store.readings()}
+    readings: Readings = {
+        (row.key, row.metric): row.reading or (row.error or "") for row in store.readings()
+    }
     clips = store.clips()
-    values = _values(store, metrics, clips, readings, settings)
+    by_system: dict[str, list[ClipRow]] = {row.name: [] for row in store.systems()}
+    for clip in clips:
+        by_system[clip.key.system].append(clip)
+    metrics = store.metrics()
+    values = _values(store, metrics, by_system, readings)
     return Results(
-        store=store,
-        testset=store.meta("testset"),
+        folder=store.folder,
+        testset=testset,
         utterances={item.id: item for item in store.utterances()},
         metrics=tuple(metrics),
         systems=tuple(
-            _system(row, row.name == store.meta("baseline"), metrics, clips, readings, values)
+            _system(row, store.meta("baseline"), metrics, by_system[row.name], readings, values)
             for row in store.systems()
         ),
         clips=tuple(clips),
         readings=readings,
         level=settings["level"],
-        interval=f"{settings['level']:.0%} percentile bootstrap over utterances, "
+        interval=f"{100 * settings['level']:g}% percentile bootstrap over utterances, "
         f"{settings['resamples']} resamples, seed {settings['seed']}",
+        created=store.meta("finished") or (starts[-1]["at"] if starts else ""),
+        version=str(starts[-1]["mamtra_eval"]) if starts else "unknown",
+        notes=tuple(store.meta("notes", [])),
     )
 
 
 def _system(
     row: SystemRow,
-    is_baseline: bool,
-    metrics: list[MetricRow],
+    baseline: str,
+    metrics: Sequence[MetricRow],
     clips: list[ClipRow],
     readings: Readings,
-    values: Mapping[tuple[str, str], Value],
+    values: dict[FigureKey, Value],
 ) -> SystemResult:
-    own = [clip for clip in clips if clip.key.system == row.name]
+    found = [[readings.get((clip.key, metric.name)) for metric in metrics] for clip in clips]
     failed = sum(
-        any(not isinstance(readings.get((clip.key, metric.name)), Reading) for metric in metrics)
-        for clip in own
+        clip.status == "failed" or any(isinstance(reading, str) for reading in row)
+        for clip, row in zip(clips, found, strict=True)
     )
-    figures = [figure for metric in metrics for figure in metric.figures]
-    mine = {figure.name: values[row.name, figure.name] for figure in figures}
-    return SystemResult(row, is_baseline, len(own), failed, mine)
+    done = sum(all(isinstance(reading, Reading) for reading in row) for row in found)
+    own = {name: value for (system, name), value in values.items() if system == row.name}
+    return SystemResult(row, row.name == baseline, done, failed, own)
 
 
 def _values(
     store: Store,
-    metrics: list[MetricRow],
-    clips: list[ClipRow],
+    metrics: Sequence[MetricRow],
+    by_system: dict[str, list[ClipRow]],
     readings: Readings,
-    settings: dict[str, Any],
-) -> dict[tuple[str, str], Value]:
+) -> dict[FigureKey, Value]:
     baseline = store.meta("baseline")
-    by_system: dict[str, list[ClipRow]] = defaultdict(list)
-    for clip in clips:
-        by_system[clip.key.system].append(clip)
-    resampling = Resampling(settings)
-    ratios = {}
+    settings = store.meta("statistics")
+    resampling = Resampling([item.id for item in store.utterances()])
+    coverage: dict[FigureKey, tuple[Figure, int, int]] = {}
+    ratios: dict[FigureKey, Ratios] = {}
     for metric in metrics:
         failed_counts = store.failed_counts(metric.name)
-        for system, own in by_system.items():
-            for figure in metric.figures:
-                found = _ratios(own, metric, figure, readings, failed_counts)
-                ratios[system, figure.name] = found
-                resampling.want((system, figure.name), found)
-    for (system, figure_name), found in ratios.items():
-        if system != baseline:
-            resampling.want_difference(
-                (system, figure_name), found, ratios.get((baseline, figure_name), {})
-            )
-    resampling.run()
-    values = {}
-    for metric in metrics:
-        for system, own in by_system.items():
-            n = sum(isinstance(readings.get((clip.key, metric.name)), Reading) for clip in own)
+        for system, clips in by_system.items():
             for figure in metric.figures:
                 key = (system, figure.name)
-                # Where failures count, the figure rests on all clips.
-                rests_on = len(own) if figure.failed is not None else n
-                values[key] = Value(
-                    figure,
-                    resampling.estimates.get(key),
-                    rests_on,
-                    len(own) - n,
-                    *resampling.differences.get(key, (None, 0)),
+                ratios[key], n, n_failed = _ratios(
+                    clips, metric.name, figure, readings, failed_counts
                 )
-    return values
-
-
-class Resampling:
-    """All intervals of a report in as few resamplings as there are sets of utterances."""
-
-    def __init__(self, settings: dict[str, Any]) -> None:
-        self.settings = settings
-        self.estimates: dict[tuple[str, str], Estimate] = {}
-        self.differences: dict[tuple[str, str], tuple[Estimate, int]] = {}
-        self._wanted: dict[tuple[str, ...], list[tuple[tuple[str, str], list[Ratios]]]] = (
-            defaultdict(list)
+                coverage[key] = (figure, n, n_failed)
+    for key, own in ratios.items():
+        resampling.want(key, own)
+        if key[0] != baseline:
+            resampling.want_difference(key, own, ratios.get((baseline, key[1]), {}))
+    resampling.run(**settings)
+    return {
+        key: Value(
+            figure,
+            resampling.estimates.get(key),
+            n,
+            n_failed,
+            *resampling.differences.get(key, (None, 0)),
         )
-
-    def want(self, key: tuple[str, str], ratios: Ratios) -> None:
-        """Ask for a figure's interval."""
-        if ratios:
-            self._wanted[tuple(ratios)].append((key, [ratios]))
-
-    def want_difference(self, key: tuple[str, str], mine: Ratios, theirs: Ratios) -> None:
-        """Ask for the interval of mine − theirs over the utterances of both."""
-        shared = tuple(utterance for utterance in mine if utterance in theirs)
-        if shared:
-            self._wanted[shared].append((key, [mine, theirs]))
-
-    def run(self) -> None:
-        """Work out everything asked for."""
-        draw = {key: self.settings[key] for key in ("resamples", "seed")}
-        for utterances, wanted in self._wanted.items():
-            # A figure and its difference share columns: each pair is resampled once.
-            sides = {id(side): side for _, asked in wanted for side in asked}
-            columns = [
-                column
-                for side in sides.values()
-                for column in zip(*(side[utterance] for utterance in utterances), strict=True)
-            ]
-            sums = bootstrap.resample(np.array(columns).T, **draw)
-            quotients = {
-                key: bootstrap.divide(sums[:, 2 * index], sums[:, 2 * index + 1])
-                for index, key in enumerate(sides)
-            }
-            for key, asked in wanted:
-                self._take(key, [quotients[id(side)] for side in asked], len(utterances))
-
-    def _take(self, key: tuple[str, str], draws: list[bootstrap.Array], n: int) -> None:
-        level = self.settings["level"]
-        if len(draws) == 1:
-            self.estimates[key] = bootstrap.interval(draws[0], n, level)
-        else:
-            self.differences[key] = (bootstrap.interval(draws[0] - draws[1], n, level), n)
+        for key, (figure, n, n_failed) in coverage.items()
+    }
 
 
 def _ratios(
     clips: list[ClipRow],
-    metric: MetricRow,
+    metric: str,
     figure: Figure,
     readings: Readings,
     failed_counts: dict[str, dict[str, float]],
-) -> Ratios:
+) -> tuple[Ratios, int, int]:
+    """Numerator and denominator by utterance, clips that entered, failed ones that did not."""
     repeats: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    n_failed = 0
     for clip in clips:
-        reading = readings.get((clip.key, metric.name))
-        pair = _pair(figure, reading, failed_counts.get(clip.key.utterance, {}))
+        reading = readings.get((clip.key, metric))
+        failed = clip.status == "failed" or isinstance(reading, str)
+        pair = None
+        if isinstance(reading, Reading):
+            pair = _pair(figure, reading)
+        elif failed:
+            pair = _failed_pair(figure, failed_counts.get(clip.key.utterance, {}))
         if pair is not None:
             repeats[clip.key.utterance].append(pair)
-    return {utterance: _combine(figure, pairs) for utterance, pairs in repeats.items()}
+        elif failed:
+            n_failed += 1
+    n = sum(len(pairs) for pairs in repeats.values())
+    return {utt: _combine(figure, pairs) for utt, pairs in repeats.items()}, n, n_failed
 
 
-def _pair(
-    figure: Figure, reading: Reading | str | None, failed_counts: dict[str, float]
-) -> tuple[float, float] | None:
-    if isinstance(reading, Reading):
-        below = reading.counts[figure.denominator] if figure.denominator else 1.0
-        return reading.counts[figure.numerator], below
+def _pair(figure: Figure, reading: Reading) -> tuple[float, float] | None:
+    above = reading.counts[figure.numerator]
+    below = reading.counts[figure.denominator] if figure.denominator else 1.0
+    return (above, below) if below > 0 else None
+
+
+def _failed_pair(figure: Figure, counts: dict[str, float]) -> tuple[float, float] | None:
     if figure.failed is None:
         return None
-    below = failed_counts.get(figure.denominator or "", 1.0 if not figure.denominator else 0.0)
+    below = counts.get(figure.denominator, 0.0) if figure.denominator else 1.0
     return (figure.failed * below, below) if below > 0 else None
 
 
 def _combine(figure: Figure, pairs: list[tuple[float, float]]) -> tuple[float, float]:
     """One utterance's repeats as one ratio."""
     if figure.aggregate == "pooled":
-        return sum(above for above, _ in pairs), sum(below for _, below in pairs)
-    return sum(above / below for above, below in pairs) / len(pairs), 1.0
+        return math.fsum(above for above, _ in pairs), math.fsum(below for _, below in pairs)
+    return math.fsum(above / below for above, below in pairs) / len(pairs), 1.0

@@ -15,7 +15,7 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS utterances (
     id TEXT PRIMARY KEY, position INTEGER NOT NULL, text TEXT NOT NULL, prompt_text TEXT,
-    prompt_audio TEXT, ground_truth TEXT);
+    prompt_audio TEXT, ground_truth TEXT, sha256 TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS systems (
     name TEXT PRIMARY KEY, position INTEGER NOT NULL, kind TEXT NOT NULL, target TEXT NOT NULL,
     folder TEXT NOT NULL UNIQUE, identity TEXT NOT NULL);

@@ -5,6 +5,8 @@ Both are handlers of ``executors.local``: made once a process, then called with 
 
 from __future__ import annotations
 
+import json
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,9 +15,9 @@ from typing import Any
 
 from mamtra_eval import audio, registry
 from mamtra_eval.audio import Clip
-from mamtra_eval.errors import UserError, describe
+from mamtra_eval.errors import MeasurementError, UserError, describe
 from mamtra_eval.metrics import Item, Metric, Reading
-from mamtra_eval.systems import Request, System
+from mamtra_eval.systems import Request, System, clip_stem
 from mamtra_eval.targets import SystemSpec
 
 
@@ -55,6 +57,20 @@ class ScoreTask:
     metrics: tuple[str, ...]
 
 
+def checked(reading: Reading, metric: Metric) -> Reading:
+    """The reading in plain values; MeasurementError if its figures could not be made of it."""
+    counts = {name: float(value) for name, value in reading.counts.items()}
+    for figure in metric.figures:
+        for name in filter(None, (figure.numerator, figure.denominator)):
+            if name not in counts:
+                raise MeasurementError(f"the reading lacks the count {name!r}")
+    strange = [name for name, value in counts.items() if not math.isfinite(value)]
+    if strange:
+        raise MeasurementError(f"the count {strange[0]!r} is not finite")
+    evidence = json.loads(json.dumps(reading.evidence, allow_nan=False, default=str))
+    return Reading(counts, evidence)
+
+
 class Synthesizer:
     """Makes clips with one system and writes them into the run folder."""
 
@@ -79,8 +95,11 @@ class Synthesizer:
             return Failure(describe(result))
         if len(result.samples) == 0:
             return Failure("the system made a clip without samples")
-        again = f".{request.repeat}" if request.repeat else ""
-        path = audio.write(result, self.run / self.folder / f"{request.utterance}{again}")
+        stem = clip_stem(request.utterance, request.repeat)
+        try:
+            path = audio.write(result, self.run / self.folder / stem)
+        except audio.AudioError as error:
+            return Failure(str(error))
         relative = (self.folder / path.name).as_posix()
         return Made(relative, audio.sha256(path), result.duration_s, result.sample_rate_hz, seconds)
 
@@ -104,7 +123,8 @@ class Scorer:
         try:
             if name not in self.metrics:
                 self.metrics[name] = registry.create("metrics", name, self.options[name])
-            reading = self.metrics[name].measure(item)
+            metric = self.metrics[name]
+            reading = checked(metric.measure(item), metric)
         except UserError:
             raise
         except Exception as error:  # a failure is a row, never the run's end

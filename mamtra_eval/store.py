@@ -113,8 +113,8 @@ class Store:
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return json.loads(row[0]) if row else default
 
-    def add_utterances(self, utterances: Sequence[Utterance]) -> None:
-        """Add those that are new, in the order given."""
+    def add_utterances(self, utterances: Sequence[Utterance], fingerprints: dict[str, str]) -> None:
+        """Add them in the order given; those that are there get their present place and paths."""
         for position, item in enumerate(utterances):
             row = (
                 item.id,
@@ -123,8 +123,14 @@ class Store:
                 item.prompt_text,
                 self._relative(item.prompt_audio),
                 self._relative(item.ground_truth),
+                fingerprints[item.id],
             )
-            self._db.execute("INSERT OR IGNORE INTO utterances VALUES (?, ?, ?, ?, ?, ?)", row)
+            self._db.execute(
+                "INSERT INTO utterances VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE "
+                "SET position = excluded.position, prompt_audio = excluded.prompt_audio, "
+                "ground_truth = excluded.ground_truth",
+                row,
+            )
 
     def add_system(self, row: SystemRow) -> None:
         """Add a system at the end of the list; one that is there gets its present identity."""
@@ -164,6 +170,10 @@ class Store:
             "INSERT OR IGNORE INTO clips (system, utterance, repeat, seed) VALUES (?, ?, ?, ?)",
             (*_columns(key), seed),
         )
+
+    def fingerprints(self) -> dict[str, str]:
+        """Hash of each utterance's text and audio, by id."""
+        return dict(self._db.execute("SELECT id, sha256 FROM utterances").fetchall())
 
     def utterances(self) -> list[Utterance]:
         """In list order."""
@@ -276,17 +286,15 @@ class Store:
             (*_columns(key), metric, error, now()),
         )
 
-    def forget_failures(self, systems: Sequence[str]) -> int:
-        """Plan the failed clips and readings of these systems again; how many there were."""
-        forgotten = 0
+    def forget_failures(self, systems: Sequence[str]) -> None:
+        """Plan the failed clips and readings of these systems again."""
         for system in systems:
             for statement in (
                 "UPDATE clips SET status = 'planned', error = NULL "
                 "WHERE status = 'failed' AND system = ?",
                 "DELETE FROM readings WHERE status = 'failed' AND system = ?",
             ):
-                forgotten += self._db.execute(statement, (system,)).rowcount
-        return forgotten
+                self._db.execute(statement, (system,))
 
     def forget_clip(self, key: ClipKey) -> None:
         """Plan a clip again, with all its readings (its file is gone, say)."""

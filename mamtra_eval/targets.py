@@ -2,7 +2,8 @@
 
 ===============================  ===========================================================
 ``recorded``                     the test set's own ground-truth recordings
-``wavs/``                        a folder of ``<utt>.wav`` (or .flac, .ogg, .mp3)
+``wavs/``                        a folder of ``<utt>.wav`` (or .flac, .ogg, .mp3); one that is
+                                 called like a system needs a path: ``./espeak``
 ``espeak``                       a system by name, with its defaults
 ``espeak:voice=en-us+f3``        … with options, separated by commas
 ``command:prog {text} {out}``    a program run once an utterance
@@ -22,6 +23,7 @@ from mamtra_eval import registry
 from mamtra_eval.errors import UserError, unknown_name
 
 _NAMED = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._+-]*)=(?P<target>.+)", re.DOTALL)
+_TIMEOUT = re.compile(r"timeout_s=(?P<seconds>[^,\s]*),(?P<template>.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,10 @@ class SystemSpec:
 def split_name(target: str) -> tuple[str, str]:
     """(name, target) of ``NAME=TARGET`` or of a bare target, which is its own name."""
     named = _NAMED.fullmatch(target)
-    if named and not Path(target).exists():
+    if named and not _is_folder(target):
         return named["name"], named["target"]
-    if Path(target).is_dir():
-        return Path(target).resolve().name, target
+    if _is_folder(target):
+        return Path(target).resolve().name or target, target
     return target, target
 
 
@@ -62,8 +64,7 @@ def name_all(targets: Sequence[str]) -> dict[str, str]:
 
 def parse(name: str, target: str) -> SystemSpec:
     """The system that a target stands for; UserError with near matches if none does."""
-    if Path(target).is_dir():
-        # A path of the machine is no part of the signature; where it is, is.
+    if _is_folder(target):
         return SystemSpec(name, "recorded", target, {"dir": target})
     if _is_address(target):
         options = registry.load("systems", "http").options_from_url(target)
@@ -79,12 +80,25 @@ def parse(name: str, target: str) -> SystemSpec:
     raise error
 
 
+def _is_folder(target: str) -> bool:
+    """Whether a target is a folder; a plugin's name is not, whatever lies in this directory."""
+    if target.partition(":")[0] in registry.plugins("systems"):
+        return False
+    try:
+        return Path(target).is_dir()
+    except (OSError, ValueError):  # too long for a path, or with a NUL: not one
+        return False
+
+
 def _is_address(target: str) -> bool:
     return target.startswith(("http://", "https://"))
 
 
 def _options(kind: str, rest: str) -> dict[str, str]:
     if kind == "command":
+        limited = _TIMEOUT.fullmatch(rest)
+        if limited:
+            return {"timeout_s": limited["seconds"], "template": limited["template"]}
         return {"template": rest} if rest else {}
     options = {}
     for part in filter(None, rest.split(",")):

@@ -1,4 +1,4 @@
-"""Test sets in the Seed-TTS-eval list format: read, validate, hash, find by name.
+"""Test sets in the Seed-TTS-eval list format: read, validate, hash.
 
 One utterance a line, columns split on ``|``, audio paths relative to the list:
 
@@ -63,16 +63,25 @@ class TestSet:
         """The set cut to its first ``limit`` utterances (all for ``None``)."""
         return self if limit is None else replace(self, utterances=self.utterances[:limit])
 
-    def sha256(self) -> str:
-        """Hash of everything that the results depend on: ids, texts and the audio's bytes."""
-        digest = hashlib.sha256()
+    def fingerprints(self) -> dict[str, str]:
+        """By id: hash of everything that results depend on, texts and the audio's bytes."""
         audio_hashes: dict[Path, str] = {}
+        found = {}
         for utterance in self.utterances:
             fields = [utterance.id, utterance.text, utterance.prompt_text or ""]
             for path in (utterance.prompt_audio, utterance.ground_truth):
                 fields.append(_audio_hash(path, audio_hashes) if path else "")
-            digest.update("\x1f".join(fields).encode() + b"\x1e")
-        return digest.hexdigest()
+            found[utterance.id] = hashlib.sha256("\x1f".join(fields).encode()).hexdigest()
+        return found
+
+    def sha256(self) -> str:
+        """Hash of the whole set: of the fingerprints in list order."""
+        return combine(self.fingerprints())
+
+
+def combine(fingerprints: dict[str, str]) -> str:
+    """One hash for a set, from the fingerprints of its utterances."""
+    return hashlib.sha256("\n".join(fingerprints.values()).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -204,7 +213,7 @@ def _utterance_problem(number: int, utterance: Utterance, seen: dict[str, int]) 
 
 
 def _safe_id(utt: str) -> bool:
-    plain = utt not in {"", ".", ".."} and len(utt) <= 200 and utt.isprintable()
+    plain = utt not in {"", ".", ".."} and len(utt.encode()) <= 200 and utt.isprintable()
     return plain and not any(character in utt for character in "/\\")
 
 

@@ -142,3 +142,29 @@ def _readings(folder: Path) -> int:
         return 0
     with Store(folder) as store:
         return len(store.reading_keys())
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_programs_end_with_the_run_that_started_them(
+    how: signal.Signals, tmp_path: Path, mini: Path
+) -> None:
+    script = tmp_path / "slow.sh"
+    script.write_text(f"#!/bin/sh\necho $$ >> {tmp_path}/pids\nsleep 300\n")
+    script.chmod(0o755)
+    command = [
+        sys.executable, "-m", "mamtra_eval", "evaluate", f"s=command:{script} {{out}} {{text}}",
+        "--testset", str(mini / "meta.lst"), "--metrics", "health", "--out", str(tmp_path / "run"),
+    ]  # fmt: skip
+    process = _start(command, tmp_path)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "pids").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(0.5)
+    process.send_signal(how)
+    process.wait(20)
+    pids = [int(line) for line in (tmp_path / "pids").read_text().split()]
+    assert pids
+    deadline = time.monotonic() + 15
+    while any(_group_lives(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(_group_lives(pid) for pid in pids)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -107,15 +108,76 @@ def test_what_does_not_fit_the_run_is_refused(make_list: MakeList, tmp_path: Pat
     evaluate(_config(meta), folder)
     other = make_list(3, folder="other", words="four five six")
     for config, message in (
-        (_config(meta, "limit=2"), "has 3 utterances x 1"),
+        (_config(meta, "limit=2"), "has 3 utterances x 1, this command 2 x 1"),
         (_config(meta, "seed=7"), "seed 0, this command seed 7"),
-        (_config(other), "test set set"),
+        (_config(other), "another text, prompt or recording of u0"),
         (_config(meta, "health.min_duration_s=9.0"), "metric health"),
         (_config(meta, systems={"rec": "espeak"}), "system rec"),
     ):
         with pytest.raises(UserError, match=message) as caught:
             evaluate(config, folder)
         assert "--out" in str(caught.value)
+
+
+def test_a_longer_list_with_other_utterances_or_prompts_is_refused(
+    make_list: MakeList, tmp_path: Path
+) -> None:
+    meta = make_list(2)
+    evaluate(_config(meta), tmp_path / "run")
+    lines = meta.read_text().splitlines()
+    meta.write_text(
+        "\n".join([lines[0], *(line.replace("u", "v", 1) for line in lines), *lines[2:]])
+    )
+    with pytest.raises(UserError, match="without u1"):
+        evaluate(_config(meta), tmp_path / "run")
+    meta.write_text("\n".join([*lines, "u9|a prompt|prompt.wav|zero"]))
+    soundfile.write(meta.parent / "prompt.wav", np.zeros(100), 16000)
+    with pytest.raises(UserError, match="prompt or recording of u0"):
+        evaluate(_config(meta), tmp_path / "run")
+
+
+def test_a_repeat_and_another_utterance_never_share_a_file(tmp_path: Path) -> None:
+    meta = tmp_path / "meta.lst"
+    meta.write_text("u1|one two\nu1.1|three four\n")
+    with pytest.raises(UserError, match="same file name"):
+        evaluate(_config(meta, systems={"e": "espeak"}, repeats=2), tmp_path / "run")
+
+
+def test_a_test_set_that_moved_is_found_at_its_new_place(
+    make_list: MakeList, tmp_path: Path
+) -> None:
+    meta = make_list(2)
+    evaluate(_config(meta, "limit=1"), tmp_path / "run")
+    moved = meta.parent.rename(tmp_path / "moved") / "meta.lst"
+    folder = evaluate(_config(moved, metrics=["health", "similarity"]), tmp_path / "run")
+    errors = [row.error for row in rows(folder)["readings"] if row.metric == "similarity"]
+    assert len(errors) == 2
+    assert not any("No such file" in (error or "") for error in errors)
+
+
+def test_order_of_systems_keeps_the_folder_and_moves_the_baseline(
+    make_list: MakeList, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    meta = make_list(1)
+    first = evaluate(_config(meta, systems={"a": "recorded", "b": "espeak"}))
+    second = evaluate(_config(meta, systems={"b": "espeak", "a": "recorded"}))
+    assert first == second
+    with Store(first) as store:
+        assert store.meta("baseline") == "b"
+    evaluate(_config(meta, systems={"c": "espeak:voice=en-gb"}), first)
+    with Store(first) as store:
+        assert store.meta("baseline") == "b"  # an addition does not move it
+
+
+def test_a_clip_that_no_container_takes_is_a_failure_row(
+    make_list: MakeList, tmp_path: Path
+) -> None:
+    meta = make_list(2)
+    fast = tmp_path / "fast.wav"
+    soundfile.write(fast, np.zeros(8000), 800_000)
+    folder = evaluate(_config(meta, systems={"c": f"command:cp {fast} {{out}}"}), tmp_path / "run")
+    assert {clip.status for clip in rows(folder)["clips"]} == {"done"}  # as float WAV
 
 
 def test_changed_recordings_under_the_same_name_are_refused(

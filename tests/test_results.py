@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mamtra_eval import results
+from mamtra_eval.errors import UserError
 from mamtra_eval.metrics import Figure, Reading
 from mamtra_eval.report import _format as form
 from mamtra_eval.report import _html_data, leaderboard
@@ -35,7 +36,9 @@ WORDS = {"a": 4.0, "b": 10.0, "c": 2.0}
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Results]:
     with Store(tmp_path / "run", create=True) as store:
-        store.add_utterances([Utterance(name, f"text {name}") for name in WORDS])
+        store.add_utterances(
+            [Utterance(name, f"text {name}") for name in WORDS], dict.fromkeys(WORDS, "")
+        )
         store.add_metric(MetricRow("m", "sig:1", "a note", FIGURES))
         for name, words in WORDS.items():
             store.add_failed_counts("m", name, {"words": words})
@@ -82,7 +85,7 @@ def test_failed_clips_are_left_out_of_one_reading_and_count_in_the_other(run: Re
     assert without.estimate.value == pytest.approx((1.0 + 0.5) / 2)
     assert (without.n, without.n_failed) == (3, 3)
     assert with_all.estimate.value == pytest.approx((1.0 + 0.75 + 1.0) / 3)
-    assert (with_all.n, with_all.n_failed) == (6, 3)
+    assert (with_all.n, with_all.n_failed) == (6, 0)
     pooled = _value(run, "sys", "all_pooled").estimate
     assert pooled is not None
     assert pooled.value == pytest.approx((8 + 10 + 5 + 4) / 32)
@@ -98,7 +101,7 @@ def test_differences_are_paired_over_the_utterances_of_both(run: Results) -> Non
 
 def test_a_system_that_fails_everywhere_has_no_value_but_a_row(tmp_path: Path) -> None:
     with Store(tmp_path / "run", create=True) as store:
-        store.add_utterances([Utterance("a", "text")])
+        store.add_utterances([Utterance("a", "text")], {"a": ""})
         store.add_metric(MetricRow("m", "sig:1", "", FIGURES[:1]))
         store.add_system(SystemRow("s", "recorded", "x", "s", {}))
         store.add_clip(ClipKey("s", "a", 0), 0)
@@ -112,6 +115,35 @@ def test_a_system_that_fails_everywhere_has_no_value_but_a_row(tmp_path: Path) -
         assert run.n_failed == 1
         assert "0/1" in leaderboard.render(run)
         assert _html_data.build(run)["clips"][0]["error"] == "missing"
+
+
+def test_what_is_pending_is_not_failed(tmp_path: Path) -> None:
+    with Store(tmp_path / "run", create=True) as store:
+        store.add_utterances([Utterance("a", "x"), Utterance("b", "y")], {"a": "", "b": ""})
+        store.add_metric(MetricRow("m", "sig:1", "", FIGURES))
+        for utterance in "ab":
+            store.add_failed_counts("m", utterance, {"words": 4.0})
+        store.add_system(SystemRow("s", "recorded", "x", "s", {}))
+        _add(store, ClipKey("s", "a", 0), (1, 4))
+        store.add_clip(ClipKey("s", "b", 0), 0)  # planned, not made
+        store.set_meta("testset", {"name": "t", "language": "en", "sha256": "ab" * 32, "n": 2,
+                                   "repeats": 1, "seed": 0})  # fmt: skip
+        store.set_meta("baseline", "s")
+        store.set_meta("statistics", {"level": 0.95, "resamples": 1000, "seed": 0})
+        run = results.collect(store)
+    assert (run.n_failed, run.n_pending) == (0, 1)
+    incl = _value(run, "s", "all")
+    assert incl.estimate is not None
+    assert (incl.estimate.value, incl.n, incl.n_failed) == (0.25, 1, 0)
+    text = leaderboard.render(run)
+    assert "(1/2)" in text
+    assert "Unfinished: 1 clips" in text
+
+
+def test_a_run_without_a_plan_is_explained(tmp_path: Path) -> None:
+    with Store(tmp_path / "run", create=True) as store:
+        with pytest.raises(UserError, match="has no plan"):
+            results.collect(store)
 
 
 def test_the_leaderboard_is_a_table_with_coverage_and_footnotes(run: Results) -> None:

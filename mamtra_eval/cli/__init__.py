@@ -1,11 +1,13 @@
 """The command line: ``mamtra-eval``. These are the only rooms that print.
 
-Exit codes: 0 done, 1 done with more failed clips than allowed, 2 bad input, 130 interrupted. Bad
+Exit codes: 0 done, 1 done with more failed clips than allowed, 2 bad input, 3 a bug, 130
+interrupted. Bad
 input gets one paragraph on standard error; ``--debug`` anywhere adds the traceback.
 """
 
 from __future__ import annotations
 
+import io
 import sqlite3
 import sys
 from typing import Annotated
@@ -54,6 +56,9 @@ def main() -> None:
     """Entry point: run the command line and turn errors into exit codes."""
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # arrows, on a terminal that has none
     from mamtra_eval.errors import UserError
 
     try:
@@ -66,6 +71,13 @@ def main() -> None:
             raise
         sys.stderr.write(f"mamtra-eval: {_explain(error)}\n")
         sys.exit(2)
+    except Exception as error:  # a bug: neither a failed clip (1) nor bad input (2)
+        if debug:
+            raise
+        what = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        advice = "Add --debug to see where, and report it."
+        sys.stderr.write(f"mamtra-eval: internal error ({what}). {advice}\n")
+        sys.exit(3)
 
 
 def _explain(error: Exception) -> str:

@@ -59,7 +59,7 @@ def evaluate(
     named = naming.name_all(targets)
     values: dict[str, Any] = {
         "testset": testset,
-        "systems": named,
+        "systems": {name: configuration.literal(target) for name, target in named.items()},
         "metrics": _names(metrics),
         "baseline": _baseline(baseline, named),
         "limit": limit,

@@ -1,4 +1,4 @@
-"""``list`` and ``doctor``: what there is, and what of it works here."""
+"""``list``: what there is, without loading any of it."""
 
 from __future__ import annotations
 

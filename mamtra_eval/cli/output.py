@@ -30,7 +30,9 @@ def print_table(results: Results) -> None:
 
     figures = leaderboard.columns(results)
     testset = results.testset
-    title = Text(f"{testset['name']}, {testset['n']} utterances; {results.level:.0%} intervals")
+    title = Text(
+        f"{testset['name']}, {testset['n']} utterances; {100 * results.level:g} % intervals"
+    )
     table = Table(
         title=title, box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1, 1, 0), pad_edge=False
     )
@@ -40,9 +42,9 @@ def print_table(results: Results) -> None:
         table.add_column(f"{figure.name} {arrow}", justify="right")
     table.add_column("clips", justify="right", no_wrap=True)
     for system in results.systems:
-        cells = [Text(_cell(system.values[figure.name])) for figure in figures]
+        cells = [Text(_cell(system.values[figure.name], results.planned)) for figure in figures]
         name = system.row.name + ("\n(baseline)" if system.is_baseline else "")
-        table.add_row(Text(name), *cells, f"{system.n_clips - system.n_failed}/{system.n_clips}")
+        table.add_row(Text(name), *cells, f"{system.n_done}/{results.planned}")
     # A pipe has no width: nothing is folded there.
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
@@ -50,7 +52,7 @@ def print_table(results: Results) -> None:
 def document(results: Results) -> dict[str, Any]:
     """The run as one JSON-able document; rates as fractions, ``null`` where undefined."""
     return {
-        "run": str(results.store.folder),
+        "run": str(results.folder),
         "testset": {key: results.testset[key] for key in ("name", "sha256", "n")},
         "systems": [
             {
@@ -70,18 +72,17 @@ def to_json(value: Any) -> str:  # noqa: ANN401 -- any JSON value
     return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def _cell(value: Value) -> str:
-    total = value.n + value.n_failed
+def _cell(value: Value, planned: int) -> str:
     if value.estimate is None:
-        return f"–\n0/{total}"
+        return f"–\n0/{planned}"
     lines = [form.amount(value.figure, value.estimate.value)]
     if value.estimate.low is not None:
         ends = (value.estimate.low, value.estimate.high)
         lines.append(
             "–".join(form.amount(value.figure, end or 0.0).removesuffix(" %") for end in ends)
         )
-    if value.n_failed and value.figure.failed is None:
-        lines.append(f"{value.n}/{total}")
+    if value.n < planned:
+        lines.append(f"{value.n}/{planned}")
     return "\n".join(lines)
 
 

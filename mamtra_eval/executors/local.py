@@ -6,7 +6,9 @@ one, so that what is finished is kept whatever happens next.
 
 What a worker can't survive (a crash in native code, out of memory, a hang) costs one payload: the
 worker is ended and replaced, what else was in its batch is handed out again alone, and the payload
-that was being worked on is reported as lost. A ``UserError`` in a worker ends the whole run.
+that was being worked on is reported as lost. A worker says when it is ready and when it has taken
+a batch, so that no payload is blamed for a death before it was touched. A worker that can't even
+start ends the run, as does a ``UserError``.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ import multiprocessing
 import os
 import pickle
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,14 +25,16 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from mamtra_eval.errors import UserError, describe
+from mamtra_eval.errors import UserError
+from mamtra_eval.executors._worker import TAKEN, Handler, Ready, Stop, work
 
-Handler = Callable[[Sequence[Any]], Iterable[tuple[int, Any]]]
 OnResult = Callable[[Any, Any], None]
 OnLost = Callable[[Any, str], None]
 
 MAX_DEFAULT_WORKERS = 16
 """Without a number asked for: each worker holds the models of all metrics in memory."""
+GRACE_S = 2.0
+"""What a worker gets to end the programs it has started."""
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -42,9 +45,16 @@ class _Worker:
 
     process: Any
     connection: Connection
+    deadline: float
+    ready: bool = False
+    taken: bool = False
     batch: list[Any] = field(default_factory=list)
     pending: set[int] = field(default_factory=set)
-    deadline: float = float("inf")
+
+    @property
+    def idle(self) -> bool:
+        """Ready and without work."""
+        return self.ready and not self.pending
 
 
 class LocalExecutor:
@@ -72,6 +82,9 @@ class LocalExecutor:
             on_result: called in this process with (payload, result).
             on_lost: called with (payload, reason) where its worker died or hung.
             workers: at most this many processes, instead of the executor's own number.
+
+        Raises:
+            UserError: from a worker, or because workers can't start.
         """
         queue = deque(list(batch) for batch in batches)
         count = min(workers or self.workers, len(queue))
@@ -91,45 +104,52 @@ class LocalExecutor:
     def _start(self, factory: Callable[..., Handler], args: tuple[Any, ...]) -> _Worker:
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe()
-        process = context.Process(target=_work, args=(there, factory, args), daemon=True)
+        process = context.Process(target=work, args=(there, factory, args), daemon=True)
         process.start()
         there.close()
-        return _Worker(process, here)
+        return _Worker(process, here, time.monotonic() + self.timeout_s)
 
     def _hand_out(self, pool: list[_Worker], queue: deque[list[Any]]) -> None:
         for worker in pool:
-            if queue and not worker.pending:
+            if queue and worker.idle:
                 worker.batch = queue.popleft()
                 worker.pending = set(range(len(worker.batch)))
+                worker.taken = False
                 worker.deadline = time.monotonic() + self.timeout_s
                 with suppress(OSError):  # it died idle: the read that follows finds that out
                     worker.connection.send(worker.batch)
 
     def _ready(self, pool: list[_Worker]) -> list[_Worker]:
-        """Workers with a message, or past their deadline (those are killed first)."""
-        busy = [worker for worker in pool if worker.pending]
-        patience = max(0.0, min(worker.deadline for worker in busy) - time.monotonic())
-        wait([worker.connection for worker in busy], timeout=patience + 0.01)
+        """Workers with a message, or past their deadline (those are ended first)."""
+        watched = [worker for worker in pool if not worker.idle]
+        patience = max(0.0, min(worker.deadline for worker in watched) - time.monotonic())
+        wait([worker.connection for worker in watched], timeout=patience + 0.01)
         ready = []
-        for worker in busy:
+        for worker in watched:
             if worker.connection.poll():
                 ready.append(worker)
             elif time.monotonic() > worker.deadline:
-                worker.process.kill()
+                _stop([worker])
                 ready.append(worker)
         return ready
 
     def _receive(self, worker: _Worker, on_result: OnResult) -> bool:
         """Take one message; False if the worker is gone."""
         try:
-            index, result = worker.connection.recv()
+            message = worker.connection.recv()
         except (EOFError, OSError, pickle.UnpicklingError):
             return False
-        if index is None:
-            raise result
-        worker.pending.discard(index)
         worker.deadline = time.monotonic() + self.timeout_s
-        on_result(worker.batch[index], result)
+        if isinstance(message, Stop):
+            raise message.error
+        if isinstance(message, Ready):
+            worker.ready = True
+        elif message == TAKEN:
+            worker.taken = True
+        else:
+            index, result = message
+            worker.pending.discard(index)
+            on_result(worker.batch[index], result)
         return True
 
     def _bury(self, worker: _Worker, queue: deque[list[Any]], on_lost: OnLost) -> None:
@@ -139,18 +159,17 @@ class LocalExecutor:
         if late:
             reason = f"no result within {self.timeout_s:g} s; the worker was ended"
         worker.connection.close()
+        if not worker.ready:
+            raise UserError(
+                f"a worker process did not start: {reason}",
+                fix="Workers import the main script: in one of yours, call evaluate() below "
+                "`if __name__ == '__main__':`. Else see whether memory is short.",
+            )
         left = [worker.batch[index] for index in sorted(worker.pending)]
-        if len(left) == 1:
+        if worker.taken and len(left) == 1:
             on_lost(left[0], reason)
         else:  # which of them did it shows when each is tried alone
             queue.extendleft([payload] for payload in reversed(left))
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _reason(exitcode: int | None) -> str:
@@ -161,11 +180,30 @@ def _reason(exitcode: int | None) -> str:
     return f"the worker process ended with exit code {exitcode}"
 
 
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def _end(pool: list[_Worker]) -> None:
+    """End every worker: an idle one by closing its pipe, a busy one by force."""
     for worker in pool:
-        worker.connection.close()  # an idle worker ends by itself, releasing what it holds
+        worker.connection.close()
     for worker in pool:
-        worker.process.join(0 if worker.pending else 2)
+        if worker.idle:
+            worker.process.join(GRACE_S)
+    _stop([worker for worker in pool if worker.process.is_alive()])
+
+
+def _stop(workers: list[_Worker]) -> None:
+    """Ask workers to end what they have started and themselves; after the grace, end them."""
+    for worker in workers:
+        worker.process.terminate()
+    until = time.monotonic() + GRACE_S
+    for worker in workers:
+        worker.process.join(max(0.0, until - time.monotonic()))
         if worker.process.is_alive():
             worker.process.kill()
             worker.process.join()
@@ -185,43 +223,3 @@ def _single_threaded(count: int) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def _work(connection: Connection, factory: Callable[..., Handler], args: tuple[Any, ...]) -> None:
-    """A worker's life: until the parent closes the pipe or dies."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    _die_with_parent()
-    try:
-        handler = factory(*args)
-        while True:
-            try:
-                batch = connection.recv()
-            except (EOFError, OSError):
-                return
-            for index, result in handler(batch):
-                connection.send((index, result))
-    except BrokenPipeError:
-        return
-    except UserError as error:
-        connection.send((None, error))
-    except OSError as error:  # a full disk, a folder without permission
-        where = str(error.filename) if error.filename else None
-        problem = UserError(
-            f"a worker could not go on ({error.strerror or error})",
-            where=where,
-            fix="Mend that; the same command then goes on from here.",
-        )
-        connection.send((None, problem))
-    except Exception as error:  # told to the parent, which ends the run
-        connection.send((None, RuntimeError(f"a worker failed: {describe(error)}")))
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

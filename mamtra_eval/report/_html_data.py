@@ -14,12 +14,11 @@ from mamtra_eval.statistics.bootstrap import Estimate
 
 def build(results: Results) -> dict[str, Any]:
     """Everything that the page shows."""
-    starts = results.store.meta("starts", [])
     return {
-        "title": results.store.folder.absolute().name,
-        "created": results.store.meta("finished") or (starts[-1]["at"] if starts else ""),
+        "title": results.folder.absolute().name,
+        "created": results.created,
         "version": results.version,
-        "run": results.store.folder.as_posix(),
+        "run": results.folder.as_posix(),
         "testset": {key: results.testset[key] for key in ("name", "language", "n", "sha256")},
         "figures": [
             {
@@ -34,21 +33,21 @@ def build(results: Results) -> dict[str, Any]:
             }
             for metric, figure in results.figures
         ],
-        "systems": [_system(system, results.level) for system in results.systems],
+        "systems": [_system(system, results) for system in results.systems],
         "clips": [_clip(clip, results) for clip in results.clips],
-        "notes": [f"Intervals: {results.interval}.", *results.store.meta("notes", [])],
+        "notes": [f"Intervals: {results.interval}.", *results.notes],
     }
 
 
-def _system(system: SystemResult, level: float) -> dict[str, Any]:
+def _system(system: SystemResult, results: Results) -> dict[str, Any]:
     return {
         "name": system.row.name,
         "kind": system.row.kind,
         "target": system.row.target,
         "is_baseline": system.is_baseline,
-        "clips": system.n_clips,
+        "clips": results.planned,
         "clips_failed": system.n_failed,
-        "figures": {name: _value(value, level) for name, value in system.values.items()},
+        "figures": {name: _value(value, results.level) for name, value in system.values.items()},
     }
 
 
@@ -93,7 +92,7 @@ def _clip(clip: ClipRow, results: Results) -> dict[str, Any]:
         "repeat": clip.key.repeat,
         "text": utterance.text,
         "audio": clip.path,
-        "prompt": _relative(utterance.prompt_audio, results.store.folder),
+        "prompt": _relative(utterance.prompt_audio, results.folder),
         "duration_s": clip.duration_s,
         "error": clip.error,
         "values": values,

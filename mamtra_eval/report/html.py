@@ -55,7 +55,7 @@ _UNSAFE = re.compile(r"[<>&\u2028\u2029\ud800-\udfff]")  # the last range: lone 
 
 def write(results: Results) -> Path:
     """Write `report.html` into the run folder; returns its path."""
-    path = results.store.folder / "report.html"
+    path = results.folder / "report.html"
     path.write_text(render(_html_data.build(results)), encoding="utf-8")
     return path
 

@@ -1,9 +1,9 @@
 """leaderboard.md: a table that GitHub renders, every figure with interval, coverage, signature.
 
-One row a system in the order of the run, best value of each column in bold; below, the paired
-differences to the baseline, then the signatures as footnotes. ``mamtra-eval leaderboard RUN...``
-puts several runs into one document, one section each: figures of different runs share a table
-only where signatures, test set and baseline's rows are the same, which is left to the reader.
+One row a system in the order of the run. The best value of a column is bold where every system has
+all its clips. Below stand the paired differences to the baseline, the failed clips, and the
+signatures as footnotes. ``mamtra-eval leaderboard RUN...`` puts several runs into one document, a
+section each; their figures never share a table.
 """
 
 from __future__ import annotations
@@ -13,13 +13,18 @@ from pathlib import Path
 from mamtra_eval.metrics import Figure
 from mamtra_eval.report._format import amount, difference, interval
 from mamtra_eval.results import Results, SystemResult, Value
+from mamtra_eval.rows import ClipRow
 
 FILE = "leaderboard.md"
+MAX_FAILURES = 20
+"""Failed clips that are listed; report.html shows them all."""
+_LITERAL = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_SPECIAL = "\\`*_{}[]|#~"
 
 
 def write(results: Results) -> Path:
     """Write ``leaderboard.md`` into the run folder; returns its path."""
-    path = results.store.folder / FILE
+    path = results.folder / FILE
     path.write_text(render(results), encoding="utf-8")
     return path
 
@@ -51,13 +56,10 @@ def columns(results: Results) -> list[Figure]:
 
 def escape(text: str) -> str:
     """Text that Markdown and HTML take literally, on one line."""
-    text = " ".join(text.split())
-    for character in "\\`*_{}[]<>|#~":
-        text = text.replace(
-            character,
-            f"\\{character}" if character not in "<>" else {"<": "&lt;", ">": "&gt;"}[character],
-        )
-    return text
+    return "".join(
+        _LITERAL.get(character, f"\\{character}" if character in _SPECIAL else character)
+        for character in " ".join(text.split())
+    )
 
 
 def heading(figure: Figure, footnote: str) -> str:
@@ -73,37 +75,34 @@ def _table(results: Results, prefix: str) -> list[str]:
     best = {figure.name: _best(results, figure) for figure in figures}
     rows = [titles, ["---", *["---:"] * (len(figures) + 1)]]
     for system in results.systems:
-        cells = [_cell(system.values[figure.name], best[figure.name]) for figure in figures]
-        rows.append(
-            [_name(system), *cells, _coverage(system.n_clips - system.n_failed, system.n_clips)]
-        )
+        cells = [
+            _cell(system.values[figure.name], best[figure.name], results.planned)
+            for figure in figures
+        ]
+        rows.append([_name(system), *cells, f"{system.n_done}/{results.planned}"])
     return [f"| {' | '.join(row)} |" for row in rows]
 
 
-def _cell(value: Value, best: float | None) -> str:
+def _cell(value: Value, best: float | None, planned: int) -> str:
     if value.estimate is None:
-        return f"– ({_coverage(0, value.n + value.n_failed)})"
+        return f"– (0/{planned})"
     shown = amount(value.figure, value.estimate.value)
     shown = f"**{shown}**" if value.estimate.value == best else shown
-    partial = value.n_failed and value.figure.failed is None
-    of = f" ({_coverage(value.n, value.n + value.n_failed)})" if partial else ""
+    of = f" ({value.n}/{planned})" if value.n < planned else ""
     return f"{shown} {interval(value.figure, value.estimate)}{of}"
 
 
 def _best(results: Results, figure: Figure) -> float | None:
-    found = [system.values[figure.name].estimate for system in results.systems]
-    values = [estimate.value for estimate in found if estimate]
-    if len(values) < 2:
+    """The best value, if all systems have all their clips: else it could be the luckier set."""
+    found = [system.values[figure.name] for system in results.systems]
+    values = [value.estimate.value for value in found if value.estimate]
+    if len(found) < 2 or any(value.n < results.planned for value in found):
         return None
     return max(values) if figure.higher_is_better else min(values)
 
 
 def _name(system: SystemResult) -> str:
     return escape(system.row.name) + (" (baseline)" if system.is_baseline else "")
-
-
-def _coverage(n: int, of: int) -> str:
-    return f"{n}/{of}"
 
 
 def _differences(results: Results) -> list[str]:
@@ -137,24 +136,25 @@ def _differences(results: Results) -> list[str]:
 def _failures(results: Results) -> list[str]:
     if not results.n_failed:
         return []
-    lines = ["## Failed clips", ""]
-    metric_names = [metric.name for metric in results.metrics]
+    lines = []
     for clip in results.clips:
-        errors = [clip.error] if clip.error else []
-        for name in metric_names:
-            reading = results.readings.get((clip.key, name))
-            if isinstance(reading, str):
-                errors.append(f"{name}: {reading}")
+        errors = _errors(results, clip)
         if errors:
             again = f" ({clip.key.repeat})" if clip.key.repeat else ""
-            lines.append(
-                f"- {escape(clip.key.system)}, {escape(clip.key.utterance)}{again}: "
-                f"{escape('; '.join(errors))}"
-            )
-        if len(lines) > 22:
-            lines.append("- … more in report.html")
-            break
-    return [*lines, ""]
+            where = f"{escape(clip.key.system)}, {escape(clip.key.utterance)}{again}"
+            lines.append(f"- {where}: {escape('; '.join(errors))}")
+    more = len(lines) - MAX_FAILURES
+    tail = [f"- … and {more} more in report.html"] if more > 0 else []
+    return ["## Failed clips", "", *lines[:MAX_FAILURES], *tail, ""]
+
+
+def _errors(results: Results, clip: ClipRow) -> list[str]:
+    errors = [clip.error] if clip.error else []
+    for metric in results.metrics:
+        reading = results.readings.get((clip.key, metric.name))
+        if isinstance(reading, str):
+            errors.append(f"{metric.name}: {reading}")
+    return errors
 
 
 def _footnote_numbers(results: Results, prefix: str) -> dict[str, str]:
@@ -169,16 +169,27 @@ def _footnotes(results: Results, prefix: str) -> list[str]:
     lines = []
     for number, metric in enumerate(results.metrics, start=1):
         note = f" {metric.note}" if metric.note else ""
-        lines.append(f"[^{prefix}{number}]: `{metric.signature}`{note}")
+        signature = metric.signature.replace("`", "'")
+        lines.append(f"[^{prefix}{number}]: `{signature}`{note}")
     testset = results.testset
     lines += [
         "",
         f"Intervals: {results.interval}. Test set `{testset['sha256'][:12]}`, "
         f"language {testset['language']}, synthesis seed {testset['seed']}; "
         f"mamtra-eval {results.version}.{_certainty(results)}",
-        *(f"\nNote: {escape(note)}" for note in results.store.meta("notes", [])),
+        *_pending(results),
+        *(f"\nNote: {escape(note)}" for note in results.notes),
     ]
     return lines
+
+
+def _pending(results: Results) -> list[str]:
+    if not results.n_pending:
+        return []
+    return [
+        f"\nUnfinished: {results.n_pending} clips are not made, or not measured by every metric. "
+        "Name the system, the metric and the utterances in one more `evaluate` with the same --out."
+    ]
 
 
 def _certainty(results: Results) -> str:

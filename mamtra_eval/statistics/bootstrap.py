@@ -86,18 +86,3 @@ def interval(draws: npt.NDArray[np.float64], n: int, level: float = 0.95) -> Est
 def divide(above: Array, below: Array) -> Array:
     """Element by element; NaN where a resample drew nothing to divide by."""
     return np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
-
-
-def ratio(
-    numerators: npt.ArrayLike,
-    denominators: npt.ArrayLike | None = None,
-    *,
-    level: float = 0.95,
-    resamples: int = 10_000,
-    seed: int = 0,
-) -> Estimate:
-    """sum(numerators) / sum(denominators), both (n,); without denominators the mean."""
-    above = np.asarray(numerators, dtype=np.float64)
-    below = np.ones_like(above) if denominators is None else np.asarray(denominators, np.float64)
-    sums = resample(np.stack([above, below], axis=1), resamples=resamples, seed=seed)
-    return interval(divide(sums[:, 0], sums[:, 1]), len(above), level)

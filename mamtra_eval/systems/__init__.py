@@ -40,6 +40,11 @@ class Request:
     seed: int = 0
 
 
+def clip_stem(utterance: str, repeat: int) -> str:
+    """File name of a clip, without suffix: ``<utt>``, and ``<utt>.<repeat>`` from repeat 1 on."""
+    return utterance if repeat == 0 else f"{utterance}.{repeat}"
+
+
 class System(ABC):
     """A speech synthesizer, or a source of speech that stands in the place of one."""
 

@@ -6,7 +6,8 @@ Options:
                filled in, so a text with quotes, ``;`` or ``$(…)`` arrives as one plain argument.
 ``timeout_s``  longest run of the program in seconds; default 120.
 
-Target: ``command:piper --model en.onnx --text {text} --output {out}``. Placeholders:
+Target: ``command:piper --model en.onnx --text {text} --output {out}``, or with another time limit
+``command:timeout_s=600,piper …``. Placeholders:
 
 ``{text}``          what to say; without it in the template, the text goes to stdin as UTF-8
 ``{out}``           where to write audio, a path that ends in ``.wav`` (any format that libsndfile
@@ -36,7 +37,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mamtra_eval import audio
+from mamtra_eval import audio, processes
 from mamtra_eval.errors import SynthesisError, UserError, unknown_name
 from mamtra_eval.registry import read_options
 from mamtra_eval.systems import Request, System
@@ -135,7 +136,8 @@ class Command(System):
                 too_long = isinstance(error, OSError) and error.errno == errno.E2BIG
                 hint = "; without {text} in the template it goes to stdin" if too_long else ""
                 raise SynthesisError(f"{self._program} did not start: {error}{hint}") from error
-            in_time = _wait(process, self.timeout_s)
+            with processes.tracked(process.pid, lambda: shutil.rmtree(folder, ignore_errors=True)):
+                in_time = _wait(process, self.timeout_s)
         if not in_time:
             raise SynthesisError(
                 f"{self._program.name} was killed after timeout_s={self.timeout_s:g}{_tail(log)}"
@@ -214,7 +216,7 @@ def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
     def kill() -> None:
         if process.poll() is None:
             late.set()
-            _kill_group(process)
+            processes.kill_group(process.pid)
 
     timer = threading.Timer(timeout_s, kill)
     timer.daemon = True
@@ -222,17 +224,12 @@ def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
     try:
         process.wait()
     except BaseException:  # its session is its own: no Ctrl-C reaches it
-        _kill_group(process)
+        processes.kill_group(process.pid)
         process.wait()
         raise
     finally:
         timer.cancel()
     return not late.is_set()
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _ending(code: int) -> str:

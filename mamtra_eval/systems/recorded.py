@@ -19,7 +19,7 @@ from typing import Any
 from mamtra_eval import audio
 from mamtra_eval.errors import SynthesisError, UserError
 from mamtra_eval.registry import read_options
-from mamtra_eval.systems import Request, System
+from mamtra_eval.systems import Request, System, clip_stem
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 
@@ -61,15 +61,15 @@ class Recorded(System):
         if self.folder is None:
             path = request.ground_truth
             return path if path and path.is_file() else None
-        stem = request.utterance if request.repeat == 0 else f"{request.utterance}.{request.repeat}"
+        stem = clip_stem(request.utterance, request.repeat)
         candidates = (self.folder / f"{stem}{suffix}" for suffix in SUFFIXES)
         return next((path for path in candidates if path.is_file()), None)
 
     def _missing(self, request: Request) -> str:
         if self.folder is None:
             return f"the test set has no ground-truth recording of {request.utterance}"
-        again = f".{request.repeat}" if request.repeat else ""
-        return f"missing: no {request.utterance}{again}.wav (or {', '.join(SUFFIXES[1:])})"
+        stem = clip_stem(request.utterance, request.repeat)
+        return f"missing: no {stem}.wav (or {', '.join(SUFFIXES[1:])})"
 
     def _nothing(self) -> str:
         if self.folder is None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import soundfile
 
 Cli = Callable[..., Any]
 MakeList = Callable[..., Path]
+REPOSITORY = Path(__file__).parent.parent.parent
 
 
 def test_json_is_one_document_with_the_promised_keys(cli: Cli, mini: Path, tmp_path: Path) -> None:
@@ -58,14 +62,16 @@ def test_a_folder_and_a_list_are_all_it_takes(cli: Cli, mini: Path, tmp_path: Pa
                "--json")  # fmt: skip
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    assert document["run"].startswith("reports/mini-en-sentences-")
+    assert document["run"].startswith("reports/mini-en-")
     assert document["systems"][0]["name"] == "wavs"
     assert document["systems"][0]["metrics"]["wer"]["value"] < 0.2
-    before = (tmp_path / document["run"] / "run.sqlite").stat().st_mtime_ns
+    clips = list((tmp_path / document["run"] / "clips").rglob("*.wav"))
+    before = [clip.stat().st_mtime_ns for clip in clips]
     again = cli("evaluate", wavs, "--testset", mini / "meta.lst", "--limit", 3, "--metrics", "wer",
                 "--json")  # fmt: skip
     assert json.loads(again.stdout) == document
-    assert before  # the same folder was found again
+    assert [clip.stat().st_mtime_ns for clip in clips] == before  # found again, nothing made anew
+    assert len(list((tmp_path / "reports").iterdir())) == 1
 
 
 def _faulty(folder: Path, meta: Path) -> Path:
@@ -108,6 +114,25 @@ def test_failures_decide_the_exit_code(cli: Cli, make_list: MakeList, tmp_path: 
         (("evaluate", "recorded", "--testset", "SET", "--set", "nonsense"), ["key=value"]),
         (("evaluate", "recorded", "--testset", "SET", "--set", "sed=1"), ["Did you mean seed"]),
         (("evaluate", "recorded", "--testset", "SET", "--set", "seed=x"), ["seed"]),
+        (("evaluate", "recorded", "--testset", "SET", "--set", "metrics=[wer"), ["YAML"]),
+        (
+            ("evaluate", "recorded", "--testset", "SET", "--set", "execution.timeout_s=inf"),
+            ["timeout_s", "between"],
+        ),
+        (("evaluate", "recorded", "--testset", "SET", "--set", "options.nope.a=1"), ["'nope'"]),
+        (
+            (
+                "evaluate",
+                "recorded",
+                "--testset",
+                "SET",
+                "--metrics",
+                "health",
+                "--set",
+                "asr.grammar=digits",
+            ),
+            ["'asr'"],
+        ),
         (("evaluate", "recorded", "--testset", "SET", "--baseline", "x"), ["baseline"]),
         (("run", "quickstrat"), ["Did you mean quickstart"]),
         (("run", "quickstart", "limit=many"), ["limit"]),
@@ -216,3 +241,42 @@ def test_odd_audio_never_ends_a_run(cli: Cli, make_list: MakeList, tmp_path: Pat
     assert metrics["health"]["n"] == 5  # all but the one without samples
     assert metrics["wer"]["n"] + metrics["wer"]["n_failed"] == 6
     assert metrics["wer_incl_failed"]["n"] == 6
+
+
+def test_a_refused_command_leaves_no_folder(cli: Cli, make_list: MakeList, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    done = cli("evaluate", "recorded", "--testset", make_list(1), "--baseline", "x", "--out", out)
+    assert done.returncode == 2
+    assert not out.exists()
+
+
+def test_a_template_may_hold_what_looks_like_an_interpolation(
+    cli: Cli, make_list: MakeList, tmp_path: Path
+) -> None:
+    meta = make_list(1)
+    source = meta.parent / "wavs" / "u0.wav"
+    script = tmp_path / "speak.sh"
+    script.write_text(f'#!/bin/sh\ntest "$2" = "\\${{HOME}}" && cp "{source}" "$1"\n')
+    script.chmod(0o755)
+    target = f"x=command:timeout_s=50,{script} {{out}} '${{{{HOME}}}}' {{text}}"
+    done = cli("evaluate", target, "--testset", meta, "--metrics", "health", "--out",
+               tmp_path / "run")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    again = cli("run", tmp_path / "run" / "run.yaml", "--out", tmp_path / "run")
+    assert again.returncode == 0, again.stderr
+
+
+def test_a_script_without_main_guard_is_told_so(make_list: MakeList, tmp_path: Path) -> None:
+    script = tmp_path / "mine.py"
+    script.write_text(
+        "from mamtra_eval.config import build\n"
+        "from mamtra_eval import evaluate\n"
+        f"evaluate(build({{'testset': {str(make_list(2))!r}, 'systems': {{'r': 'recorded'}},"
+        " 'metrics': ['health']}))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "__name__ == '__main__'" in done.stderr

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -104,10 +105,10 @@ def test_workers_do_not_outlive_a_killed_parent(tmp_path: Path) -> None:
     )
     root = Path(__file__).parent.parent.parent
     environment = {**os.environ, "PYTHONPATH": str(root)}
-    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True,
+    with subprocess.Popen([sys.executable, script], stderr=subprocess.PIPE, text=True,
                           env=environment) as parent:  # fmt: skip
-        assert parent.stdout is not None
-        worker = int(parent.stdout.readline())
+        assert parent.stderr is not None
+        worker = int(parent.stderr.readline())
         parent.kill()
         deadline = time.monotonic() + 20
         while _alive(worker) and time.monotonic() < deadline:
@@ -121,3 +122,41 @@ def _alive(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"
+
+
+class Noisy:
+    """A handler that dies after its last result, and prints."""
+
+    def __call__(self, payloads: Sequence[object]) -> Iterator[tuple[int, object]]:
+        print("a library's chatter")
+        yield 0, payloads[0]
+        if payloads[0] == 1:
+            threading.Timer(0.05, os._exit, [7]).start()
+
+
+def test_a_death_is_not_blamed_on_what_was_never_begun(capfd: pytest.CaptureFixture[str]) -> None:
+    results: dict[object, object] = {}
+    lost: dict[object, str] = {}
+
+    def keep(payload: object, result: object) -> None:
+        time.sleep(0.3)  # the worker dies idle, before the next batch reaches it
+        results[payload] = result
+
+    LocalExecutor(1).run(Noisy, (), [[1], [2], [3]], keep, lost.__setitem__)
+    assert results == {1: 1, 2: 2, 3: 3}
+    assert lost == {}
+    assert capfd.readouterr().out == ""  # what workers print goes to standard error
+
+
+class Broken:
+    """A handler that can't be made."""
+
+    def __init__(self) -> None:
+        os._exit(9)
+
+
+def test_workers_that_can_not_start_end_the_run_instead_of_failing_everything() -> None:
+    lost: dict[object, str] = {}
+    with pytest.raises(UserError, match=r"did not start: .*exit code 9"):
+        LocalExecutor(2).run(Broken, (), [[1], [2]], print, lost.__setitem__)
+    assert lost == {}

@@ -1,0 +1,37 @@
+"""Programs that a worker has started, so that they end with it.
+
+A program runs in a session of its own, where neither Ctrl-C nor the end of its worker reaches it.
+Who starts one wraps it in ``tracked``; whoever ends this process calls ``kill_tracked`` first.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+_groups: dict[int, Callable[[], None]] = {}
+
+
+@contextmanager
+def tracked(group: int, tidy: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Remember a process group until the block ends; ``tidy`` runs if it must be killed."""
+    _groups[group] = tidy
+    try:
+        yield
+    finally:
+        _groups.pop(group, None)
+
+
+def kill_group(group: int) -> None:
+    """End a process group at once; it may be gone already."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+
+
+def kill_tracked() -> None:
+    """End all that is tracked and tidy up after it."""
+    for group, tidy in list(_groups.items()):
+        kill_group(group)
+        tidy()
