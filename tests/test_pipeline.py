@@ -70,7 +70,7 @@ def test_failures_are_rows_and_figures_say_n_of_n(make_list: MakeList, tmp_path:
     assert "missing: no u2.wav" in by_utterance["u2"].error
     with Store(folder) as store:
         (system,) = results.collect(store).systems
-    assert (system.n_clips, system.n_failed) == (4, 2)
+    assert (system.n_done, system.n_failed) == (2, 2)
     assert (system.values["health"].n, system.values["health"].n_failed) == (2, 2)
 
 

@@ -141,9 +141,8 @@ def test_what_is_pending_is_not_failed(tmp_path: Path) -> None:
 
 
 def test_a_run_without_a_plan_is_explained(tmp_path: Path) -> None:
-    with Store(tmp_path / "run", create=True) as store:
-        with pytest.raises(UserError, match="has no plan"):
-            results.collect(store)
+    with Store(tmp_path / "run", create=True) as store, pytest.raises(UserError, match="no plan"):
+        results.collect(store)
 
 
 def test_the_leaderboard_is_a_table_with_coverage_and_footnotes(run: Results) -> None:
