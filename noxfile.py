@@ -10,6 +10,7 @@ What stands behind ``--`` goes to the program: ``nox -s quickstart -- --limit 6`
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import nox
@@ -86,10 +87,7 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def gpu(session: nox.Session) -> None:
     """Run the tests that need a CUDA device; skips visibly without one."""
+    if shutil.which("nvidia-smi") is None:
+        session.skip("no CUDA device here (nvidia-smi is not to be found)")
     session.install("-e", ".", *_groups("test"))
-    found = session.run(
-        "python", "-c", "import torch; print(torch.cuda.is_available())", silent=True
-    )
-    if "True" not in str(found):
-        session.skip("no CUDA device here")
     session.run("pytest", "-m", "gpu", *session.posargs, success_codes=[0, 5])

@@ -43,7 +43,11 @@ def entries() -> dict[str, Entry]:
     found: dict[str, Entry] = {}
     for folder in folders():
         for card in sorted(folder.glob(f"*/{CARD}")):
-            for name, entry in _read_card(card).items():
+            try:
+                read = _read_card(card)
+            except UserError:  # it hides no other set; asking for it by name explains it
+                continue
+            for name, entry in read.items():
                 found.setdefault(name, entry)
     return found
 
@@ -60,6 +64,11 @@ def load(name_or_path: str) -> TestSet:
     known = entries()
     if name_or_path in known:
         return _load_entry(known[name_or_path])
+    for folder in folders():
+        if (folder / name_or_path.partition("/")[0] / CARD).is_file():
+            _read_card(folder / name_or_path.partition("/")[0] / CARD)  # says what is wrong with it
+    if path.suffix == ".lst" or name_or_path.startswith((".", "/")):
+        raise UserError("no such list", where=name_or_path, fix="Give the path of a meta.lst.")
     error = unknown_name("test set", name_or_path, known)
     error.fix = f"{error.fix} Or give the path of a meta.lst."
     raise error

@@ -20,6 +20,7 @@ from mamtra_eval import registry
 from mamtra_eval.errors import UserError, unknown_name
 
 MAX_TIMEOUT_S = 7 * 86400.0
+MAX_RESAMPLES = 1_000_000
 DEFAULT_METRICS = ("wer", "similarity", "dnsmos", "health")
 
 
@@ -93,9 +94,9 @@ def build(
     """A checked configuration from plain values and overrides; UserError names what is wrong."""
     for override in overrides:
         if "=" not in override:
-            raise UserError(f"{override!r} is no key=value", fix="Write --set asr.grammar=digits.")
+            raise UserError(f"{override!r} is no key=value", fix="Write asr.grammar=digits, say.")
     try:
-        given = OmegaConf.from_dotlist(list(overrides))
+        given = OmegaConf.from_dotlist([_as_list(override) for override in overrides])
         merged = OmegaConf.merge(OmegaConf.structured(RunConfig), values, given)
         if OmegaConf.is_missing(merged, "testset"):
             raise UserError("no test set is named", where=where, fix="Add testset: mini-en.")
@@ -107,6 +108,14 @@ def build(
     assert isinstance(config, RunConfig)
     _check(config, where)
     return config
+
+
+def _as_list(override: str) -> str:
+    """``metrics=wer,health``, as ``--metrics`` takes it, in YAML."""
+    key, _, value = override.partition("=")
+    return (
+        f"{key}=[{value}]" if key == "metrics" and not value.startswith(("[", "null")) else override
+    )
 
 
 def literal(text: str) -> str:
@@ -133,7 +142,11 @@ def _one_line(error: Exception) -> str:
 def _explain(error: OmegaConfBaseException, where: str) -> UserError:
     key = str(error.full_key or "")
     if "not in" in str(error) and key:
-        unknown = unknown_name("key", key, OmegaConf.structured(RunConfig).keys())
+        section = key.rpartition(".")[0]
+        known = OmegaConf.select(OmegaConf.structured(RunConfig), section or "")
+        names = known if section else OmegaConf.structured(RunConfig)
+        prefix = f"{section}." if section else ""
+        unknown = unknown_name("key", key, [f"{prefix}{name}" for name in names])
         return UserError(unknown.what, where=where, fix=unknown.fix)
     first = str(error).partition("\n")[0]
     return UserError(first, where=f"{where}, key {key}" if key else where)
@@ -142,12 +155,18 @@ def _explain(error: OmegaConfBaseException, where: str) -> UserError:
 def _check(config: RunConfig, where: str) -> None:
     if not config.systems:
         raise UserError("no system is named", where=where, fix="Add systems: {name: target}.")
+    for name in config.systems:
+        if not name.strip() or not name.isprintable():
+            raise UserError(f"{name!r} is no name for a system", where=where)
+    if config.statistics.resamples > MAX_RESAMPLES:
+        raise UserError(f"statistics.resamples must be at most {MAX_RESAMPLES}", where=where)
     bounds: list[tuple[str, float | None, float]] = [
         ("limit", config.limit, 1),
         ("repeats", config.repeats, 1),
         ("max_failures", config.max_failures, 0),
         ("execution.workers", config.execution.workers, 1),
         ("statistics.resamples", config.statistics.resamples, 100),
+        ("statistics.seed", config.statistics.seed, 0),
     ]
     for key, value, least in bounds:
         if value is not None and value < least:

@@ -67,5 +67,5 @@ def _restore(cls: type[UserError], what: str, where: str | None, fix: str | None
 
 
 def _sentence(text: str) -> str:
-    text = text.strip()
+    text = " ".join(text.split())
     return text if text.endswith((".", "?", "!", ":")) else f"{text}."

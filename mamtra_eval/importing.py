@@ -8,6 +8,7 @@ and moved into place as the last step, so that a broken import leaves nothing be
 
 from __future__ import annotations
 
+import re
 import shutil
 import tarfile
 import tempfile
@@ -44,6 +45,12 @@ def unpack(
         UserError: the archive is not readable, unsafe or not the expected one, or the target is
             there already. Nothing is written then.
     """
+    if not archive.is_file():
+        raise UserError("no such file", where=str(archive), fix="Give the path of the archive.")
+    if not re.fullmatch(r"\w[\w.+-]*", name):
+        raise UserError(
+            f"{name!r} is no name for a test set", fix="Use letters, digits and . _ + - in it."
+        )
     if target.exists():
         raise UserError(
             "the folder is there already",

@@ -102,10 +102,7 @@ def score(plan: Plan, store: Store, progress: Progress) -> None:
         def lost(task: ScoreTask, reason: str) -> None:
             # Which metric it was shows when each is taken alone.
             if len(task.metrics) > 1:
-                retries.extend(
-                    ScoreTask(task.system, task.repeat, task.item, (metric,))
-                    for metric in task.metrics
-                )
+                retries.extend(replace(task, metrics=(metric,)) for metric in task.metrics)
                 return
             store.fail_reading(_key(task), task.metrics[0], reason)
 
@@ -192,7 +189,7 @@ def _score_tasks(plan: Plan, store: Store) -> list[ScoreTask]:
                 utterance.prompt_audio,
                 plan.testset.language,
             )
-            tasks.append(ScoreTask(row.key.system, row.key.repeat, item, missing))
+            tasks.append(ScoreTask(row.key.system, row.key.repeat, item, row.sha256 or "", missing))
     return tasks
 
 

@@ -127,7 +127,7 @@ def _boolean(value: object) -> bool:
 
 def _read_plugin(name: str, module: str, path: Path) -> Plugin:
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    summary = (ast.get_docstring(tree) or "").partition("\n")[0].rstrip(".")
+    summary = (ast.get_docstring(tree) or "").partition("\n")[0].rstrip(".").replace("``", "")
     packages: tuple[str, ...] = ()
     for node in tree.body:
         if isinstance(node, ast.Assign) and any(

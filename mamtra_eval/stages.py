@@ -54,6 +54,7 @@ class ScoreTask:
     system: str
     repeat: int
     item: Item
+    sha256: str
     metrics: tuple[str, ...]
 
 
@@ -104,6 +105,9 @@ class Synthesizer:
         return Made(relative, audio.sha256(path), result.duration_s, result.sample_rate_hz, seconds)
 
 
+CHANGED = "the clip's file is not the one that was made; delete it and start again to remake it"
+
+
 class Scorer:
     """Takes readings; each metric is made when first needed and kept."""
 
@@ -116,7 +120,10 @@ class Scorer:
     ) -> Iterator[tuple[int, dict[str, Taken | Failure]]]:
         """A reading or a failure for each metric of each clip."""
         for index, task in enumerate(tasks):
-            yield index, {name: self._measure(name, task.item) for name in task.metrics}
+            if audio.sha256(task.item.path) == task.sha256:
+                yield index, {name: self._measure(name, task.item) for name in task.metrics}
+            else:
+                yield index, dict.fromkeys(task.metrics, Failure(CHANGED))
 
     def _measure(self, name: str, item: Item) -> Taken | Failure:
         started = time.perf_counter()

@@ -54,15 +54,12 @@ class Store:
                 fix="Give the folder that evaluate or run wrote.",
             )
         try:
-            self._db = sqlite3.connect(path, timeout=30, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.executescript(SCHEMA)
+            self._db = _connect(path, writable=create or os.access(folder, os.W_OK))
         except sqlite3.DatabaseError as error:
             raise UserError(
                 f"the run's database can't be opened ({error})",
                 where=str(path),
-                fix="Choose another --out, or move the folder away.",
+                fix="Move the folder away, or give another one.",
             ) from error
         self._check_version()
 
@@ -324,13 +321,25 @@ class Store:
                 where=str(self.folder),
                 fix="Choose another --out.",
             )
-        if self.meta("schema") is None:
+        if self.meta("schema") is None and os.access(self.folder, os.W_OK):
             self.set_meta("schema", SCHEMA_VERSION)
 
 
 def now() -> str:
     """The time in UTC, ISO 8601 to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
+    """Open the database; one in a read-only folder as it lies there."""
+    if not writable:
+        address = f"{path.absolute().as_uri()}?immutable=1"
+        return sqlite3.connect(address, uri=True, isolation_level=None)
+    database = sqlite3.connect(path, timeout=30, isolation_level=None)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("PRAGMA synchronous=NORMAL")
+    database.executescript(SCHEMA)
+    return database
 
 
 def _make_folder(folder: Path) -> None:

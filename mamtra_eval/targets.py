@@ -22,7 +22,8 @@ from pathlib import Path
 from mamtra_eval import registry
 from mamtra_eval.errors import UserError, unknown_name
 
-_NAMED = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._+-]*)=(?P<target>.+)", re.DOTALL)
+_NAME = r"\w[\w.+-]*"
+_NAMED = re.compile(rf"(?P<name>{_NAME})=(?P<target>.+)", re.DOTALL)
 _TIMEOUT = re.compile(r"timeout_s=(?P<seconds>[^,\s]*),(?P<template>.*)", re.DOTALL)
 
 
@@ -64,6 +65,8 @@ def name_all(targets: Sequence[str]) -> dict[str, str]:
 
 def parse(name: str, target: str) -> SystemSpec:
     """The system that a target stands for; UserError with near matches if none does."""
+    if not target.strip():
+        raise UserError("a target is empty", fix="Name a system, a folder or an address.")
     if _is_folder(target):
         return SystemSpec(name, "recorded", target, {"dir": target})
     if _is_address(target):
@@ -74,7 +77,7 @@ def parse(name: str, target: str) -> SystemSpec:
     if kind in known:
         return SystemSpec(name, kind, target, _options(kind, rest))
     if "/" in target or "\\" in target or target.startswith("."):
-        raise UserError("no such folder", where=target, fix="Give the path of a folder of wavs.")
+        raise UserError("no such folder", where=target, fix=_hint(target))
     error = unknown_name("system", kind, known)
     error.fix = f"{error.fix} Or give a folder of wavs or the address of a speech endpoint."
     raise error
@@ -91,7 +94,15 @@ def _is_folder(target: str) -> bool:
 
 
 def _is_address(target: str) -> bool:
-    return target.startswith(("http://", "https://"))
+    return target.lower().startswith(("http://", "https://"))
+
+
+def _hint(target: str) -> str:
+    if re.match(r"[\w.-]+:\d+/", target):
+        return f"For an address write http://{target}."
+    if "=" in target.partition("/")[0]:
+        return "In NAME=TARGET a name has letters, digits and . _ + -, and TARGET must be there."
+    return "Give the path of a folder of wavs."
 
 
 def _options(kind: str, rest: str) -> dict[str, str]:

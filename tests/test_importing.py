@@ -103,5 +103,6 @@ def test_a_truncated_archive_leaves_nothing_behind(tmp_path: Path) -> None:
 
 def test_an_existing_folder_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "seed").mkdir()
+    (tmp_path / "a.tar").touch()
     with pytest.raises(UserError, match="there already"):
         importing.unpack(tmp_path / "a.tar", tmp_path / "seed", "seed")

@@ -7,9 +7,9 @@ input gets one paragraph on standard error; ``--debug`` anywhere adds the traceb
 
 from __future__ import annotations
 
-import io
 import sqlite3
 import sys
+import traceback
 from typing import Annotated
 
 import typer
@@ -54,35 +54,29 @@ def _options(
 
 def main() -> None:
     """Entry point: run the command line and turn errors into exit codes."""
-    arguments = sys.argv[1:]
-    debug = "--debug" in arguments
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # arrows, on a terminal that has none
+    from mamtra_eval.cli._streams import tolerant
     from mamtra_eval.errors import UserError
 
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    sys.stdout, sys.stderr = tolerant(sys.stdout), tolerant(sys.stderr)
     try:
         app([argument for argument in arguments if argument != "--debug"])
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read the output has gone; nothing is left to say
-        sys.exit(0)
     except (UserError, OSError, sqlite3.Error) as error:
-        if debug:
-            raise
-        sys.stderr.write(f"mamtra-eval: {_explain(error)}\n")
+        _complain(error, str(error) if isinstance(error, UserError) else _go_on(error), debug)
         sys.exit(2)
     except Exception as error:  # a bug: neither a failed clip (1) nor bad input (2)
-        if debug:
-            raise
         what = f"{type(error).__name__}: {' '.join(str(error).split())}"
         advice = "Add --debug to see where, and report it."
-        sys.stderr.write(f"mamtra-eval: internal error ({what}). {advice}\n")
+        _complain(error, f"internal error ({what}). {advice}", debug)
         sys.exit(3)
 
 
-def _explain(error: Exception) -> str:
-    from mamtra_eval.errors import UserError
+def _complain(error: Exception, text: str, debug: bool) -> None:
+    if debug:
+        traceback.print_exception(error)
+    sys.stderr.write(f"mamtra-eval: {text}\n")
 
-    if isinstance(error, UserError):
-        return str(error)
+
+def _go_on(error: Exception) -> str:
     return f"{' '.join(str(error).split())}. Mend that; the same command goes on from here."

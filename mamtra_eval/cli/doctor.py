@@ -66,7 +66,7 @@ def _core(name: str) -> Check:
             name,
             "broken",
             f"{type(error).__name__}: {error}",
-            "Install the package again: pip install --force-reinstall mamtra-eval",
+            f"Install it again: pip install --force-reinstall {name.replace('_', '-')}",
         )
     return Check(name, "ok", str(getattr(module, "__version__", "installed")))
 

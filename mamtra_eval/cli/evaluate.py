@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from mamtra_eval.config import RunConfig
 
 Out = Annotated[Path | None, typer.Option("--out", help="Run folder; continued if it exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
@@ -91,7 +94,7 @@ def run(
     _carry_out(configuration.load(config, [*(overrides or []), *extra]), out, retry_failed, as_json)
 
 
-def _carry_out(config: Any, out: Path | None, retry_failed: bool, as_json: bool) -> None:  # noqa: ANN401
+def _carry_out(config: RunConfig, out: Path | None, retry_failed: bool, as_json: bool) -> None:
     from mamtra_eval import pipeline, results
     from mamtra_eval.cli import output, progress
     from mamtra_eval.store import Store
@@ -105,6 +108,8 @@ def _carry_out(config: Any, out: Path | None, retry_failed: bool, as_json: bool)
         raise typer.Exit(130) from None
     with Store(folder) as store:
         found = results.collect(store)
+        for note in found.notes:
+            typer.echo(f"Note: {note}", err=True)
         reports = output.write_reports(found)
         if as_json:
             typer.echo(output.to_json(output.document(found)))
@@ -131,5 +136,5 @@ def _names(text: str | None) -> list[str] | None:
 
 def _baseline(given: str | None, named: dict[str, str]) -> str | None:
     """A baseline may also be named by its target."""
-    by_target = {target: name for name, target in named.items()}
-    return by_target.get(given, given) if given and given not in named else given
+    names = [name for name, target in named.items() if target == given]
+    return names[0] if given not in named and len(names) == 1 else given

@@ -33,9 +33,7 @@ def print_table(results: Results) -> None:
     title = Text(
         f"{testset['name']}, {testset['n']} utterances; {100 * results.level:g} % intervals"
     )
-    table = Table(
-        title=title, box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1, 1, 0), pad_edge=False
-    )
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 1, 0), pad_edge=False)
     table.add_column("system", overflow="fold", min_width=12)
     for figure in figures:
         arrow = "↑" if figure.higher_is_better else "↓"
@@ -46,7 +44,9 @@ def print_table(results: Results) -> None:
         name = system.row.name + ("\n(baseline)" if system.is_baseline else "")
         table.add_row(Text(name), *cells, f"{system.n_done}/{results.planned}")
     # A pipe has no width: nothing is folded there.
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    console.print(title)
+    console.print(table)
 
 
 def document(results: Results) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def _value(value: Value, signature: str, results: Results) -> dict[str, Any]:
         "n_failed": value.n_failed,
         "unit": value.figure.unit,
         "signature": f"{signature}|agg:{value.figure.aggregate}|ci:{results.interval}",
-        "difference": {**_estimate(value.difference), "n": value.n_paired}
+        "difference": {**_estimate(value.difference), "n_utterances": value.n_paired}
         if value.difference
         else None,
     }

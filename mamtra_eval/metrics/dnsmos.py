@@ -32,7 +32,7 @@ import numpy as np
 
 from mamtra_eval import audio, features
 from mamtra_eval.audio import Samples
-from mamtra_eval.errors import MeasurementError, UserError
+from mamtra_eval.errors import MeasurementError, MissingExtra, UserError
 from mamtra_eval.metrics import Figure, Item, Metric, Reading
 from mamtra_eval.registry import read_options
 from mamtra_eval.testset import TestSet
@@ -135,10 +135,10 @@ def find_network(name: str) -> Path:
     """A network's file inside the installed package, which is not imported; its hash checked."""
     package = find_spec("speechmos")
     if package is None or package.origin is None:
-        raise UserError("the networks of dnsmos are not installed", fix=f"pip install {PACKAGE}")
+        raise MissingExtra("the networks of dnsmos are not installed", fix=f"pip install {PACKAGE}")
     path = Path(package.origin).parent / "dnsmos_models" / name
     if not path.is_file() or audio.sha256(path) != SHA256[name]:
-        raise UserError(
+        raise MissingExtra(
             "missing, or not the network that dnsmos knows",
             where=str(path),
             fix=f"Install the known ones with: pip install --force-reinstall --no-deps {PACKAGE}",

@@ -14,6 +14,7 @@ def amount(figure: Figure, value: float, *, signed: bool = False) -> str:
     decimals = DECIMALS.get(figure.unit, 3)
     scaled = 100 * value if figure.unit == "fraction" else value
     shown = f"{scaled:+.{decimals}f}" if signed else f"{scaled:.{decimals}f}"
+    shown = shown.replace("-", "−")
     return f"{shown} %" if figure.unit == "fraction" and not signed else shown
 
 

@@ -18,7 +18,7 @@ def build(results: Results) -> dict[str, Any]:
         "title": results.folder.absolute().name,
         "created": results.created,
         "version": results.version,
-        "run": results.folder.as_posix(),
+        "run": results.folder.absolute().name,
         "testset": {key: results.testset[key] for key in ("name", "language", "n", "sha256")},
         "figures": [
             {

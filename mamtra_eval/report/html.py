@@ -1,4 +1,4 @@
-r"""The offline HTML report: one dict in, the text of one self-contained HTML file out.
+r"""report.html: one offline file with plots, players, word diffs, sorting and filters.
 
     from mamtra_eval.report.html import render
 

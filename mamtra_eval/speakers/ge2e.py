@@ -33,7 +33,7 @@ import numpy.typing as npt
 
 from mamtra_eval import audio, features
 from mamtra_eval.audio import Samples
-from mamtra_eval.errors import MeasurementError, UserError, unknown_name
+from mamtra_eval.errors import MeasurementError, MissingExtra, UserError, unknown_name
 from mamtra_eval.registry import read_options
 from mamtra_eval.speakers import Embedding, SpeakerEncoder
 from mamtra_eval.torch_threads import torch_threads
@@ -144,18 +144,18 @@ def create(options: Mapping[str, Any]) -> SpeakerEncoder:
 
 
 def find_weights() -> Path:
-    """The weights' file, its hash checked; UserError says how to get it."""
+    """The weights' file, its hash checked; MissingExtra says how to get it."""
     candidates = [BUNDLED_WEIGHTS]
     package = find_spec("resemblyzer")
     if package is not None and package.origin is not None:
         candidates.append(Path(package.origin).with_name("pretrained.pt"))
     path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:
-        raise UserError(
+        raise MissingExtra(
             "the weights of the speaker encoder ge2e are not installed", fix=HOW_TO_GET_WEIGHTS
         )
     if (found := audio.sha256(path)) != WEIGHTS_SHA256:
-        raise UserError(
+        raise MissingExtra(
             f"not the weights that the speaker encoder ge2e knows: SHA-256 {found[:8]}…, "
             f"expected {WEIGHTS_SHA256[:8]}…",
             where=str(path),

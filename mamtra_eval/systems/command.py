@@ -17,7 +17,8 @@ Target: ``command:piper --model en.onnx --text {text} --output {out}``, or with 
 ``{language}``, ``{seed}``, ``{utterance}``
 
 Double braces (``{{``, ``}}``) stand for plain ones. For pipes and redirections write a script.
-A program that runs too long is killed together with everything it started.
+A program that runs too long is killed together with everything it started; what one that ends by
+itself leaves in the background is not. The template is shown in reports: keep secrets out of it.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ class Command(System):
             if not out.is_file() or out.stat().st_size == 0:
                 raise SynthesisError(
                     f"{self._program.name} ended well but wrote no audio to "
-                    f"{out if 'out' in self._used else 'stdout'}"
+                    f"{'{out}' if 'out' in self._used else 'stdout'}"
                     f"{_tail(folder / 'log')}"
                 )
             try:

@@ -84,4 +84,7 @@ class Recorded(System):
 
 def create(options: Mapping[str, Any]) -> Recorded:
     """The system; option ``dir`` is the folder."""
-    return Recorded(read_options("recorded", options, {"dir": None})["dir"])
+    folder = read_options("recorded", options, {"dir": None})["dir"]
+    if folder == "":
+        raise UserError("option dir of recorded is empty", fix="Give a folder, or leave it out.")
+    return Recorded(folder)

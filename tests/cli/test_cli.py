@@ -134,6 +134,15 @@ def test_failures_decide_the_exit_code(cli: Cli, make_list: MakeList, tmp_path: 
             ["'asr'"],
         ),
         (("evaluate", "recorded", "--testset", "SET", "--baseline", "x"), ["baseline"]),
+        (("evaluate", "", "--testset", "SET"), ["empty"]),
+        (("evaluate", "recorded:dir=", "--testset", "SET"), ["dir of recorded is empty"]),
+        (("evaluate", "localhost:8000/v1", "--testset", "SET"), ["http://localhost:8000/v1"]),
+        (("evaluate", "recorded", "--testset", "SET", "--set", "statistics.seed=-1"), ["seed"]),
+        (
+            ("evaluate", "recorded", "--testset", "SET", "--set", "statistics.levl=1"),
+            ["Did you mean statistics.level"],
+        ),
+        (("testset", "import", "pyproject.toml", "--name", "../g"), ["no such file"]),
         (("run", "quickstrat"), ["Did you mean quickstart"]),
         (("run", "quickstart", "limit=many"), ["limit"]),
         (("report", "nowhere"), ["nowhere", "no run here"]),
@@ -280,3 +289,66 @@ def test_a_script_without_main_guard_is_told_so(make_list: MakeList, tmp_path: P
     )  # fmt: skip
     assert done.returncode != 0
     assert "__name__ == '__main__'" in done.stderr
+
+
+def test_a_clip_changed_after_it_was_made_is_not_scored(
+    cli: Cli, make_list: MakeList, tmp_path: Path
+) -> None:
+    meta, out = make_list(2), tmp_path / "run"
+    cli("evaluate", "recorded", "--testset", meta, "--metrics", "health", "--out", out)
+    clip = next((out / "clips").rglob("u0.wav"))
+    clip.write_bytes(next((out / "clips").rglob("u1.wav")).read_bytes())
+    done = cli("evaluate", "recorded", "--testset", meta, "--metrics", "wer", "--out", out)
+    assert done.returncode == 1
+    assert "not the one that was made" in (out / "leaderboard.md").read_text()
+
+
+def test_missing_weights_refuse_the_run_instead_of_dropping_the_metric(
+    make_list: MakeList, tmp_path: Path
+) -> None:
+    script = (
+        "import sys; from mamtra_eval.speakers import ge2e; from pathlib import Path\n"
+        "ge2e.BUNDLED_WEIGHTS = Path('none.pt'); ge2e.find_spec = lambda name: None\n"
+        "sys.argv = ['mamtra-eval', 'evaluate', 'recorded', '--testset', sys.argv[1]]\n"
+        "from mamtra_eval.cli import main; main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(make_list(1))], cwd=tmp_path, capture_output=True,
+        text=True, timeout=60, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "pip install --no-deps resemblyzer==0.1.4" in done.stderr
+
+
+def test_what_is_left_out_is_said(cli: Cli, make_list: MakeList) -> None:
+    meta = make_list(1)
+    plain = meta.parent / "plain.lst"
+    plain.write_text("u0|one two three\n")
+    done = cli("evaluate", "recorded", "--testset", plain)
+    assert done.returncode == 0
+    assert "Note: similarity was left out" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "shell", ["{command} | head -1", "{command} >&-", "PYTHONIOENCODING=ascii {command}"]
+)
+def test_the_reader_of_the_output_changes_nothing(
+    shell: str, make_list: MakeList, tmp_path: Path
+) -> None:
+    arguments = f"evaluate recorded --testset {make_list(1)} --metrics health"
+    command = f"{sys.executable} -m mamtra_eval {arguments}"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", shell.format(command=command)], cwd=tmp_path,
+        capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_broken_card_hides_no_other_set(cli: Cli, make_list: MakeList, tmp_path: Path) -> None:
+    (tmp_path / "testsets" / "bad").mkdir(parents=True)
+    (tmp_path / "testsets" / "bad" / "testset.yaml").write_text("name: [")
+    assert cli("testset", "check", "mini-en").returncode == 0
+    done = cli("testset", "check", "bad")
+    assert done.returncode == 2
+    assert "not a valid test set card" in done.stderr

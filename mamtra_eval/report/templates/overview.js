@@ -22,8 +22,11 @@ function drawFacts() {
 
 const direction = (figure) => (figure.higher_is_better ? "higher is better" : "lower is better");
 
+// One note a metric: its figures share a signature.
+const metrics = [...new Set(data.figures.map((figure) => figure.metric))];
+
 function footnote(figure) {
-  const number = data.figures.indexOf(figure) + 1;
+  const number = metrics.indexOf(figure.metric) + 1;
   const open = () => {
     $("footnotes").querySelector("details").open = true;
     $(`note-${number}`).focus();
@@ -220,9 +223,12 @@ function drawLeaderboard() {
 }
 
 function drawFootnotes() {
-  const rows = data.figures.map((figure, index) =>
-    h("li", { id: `note-${index + 1}`, tabindex: "-1" },
-      h("b", {}, figure.title), ` ${direction(figure)}. `, figure.note ?? "", h("code", {}, figure.signature)));
+  const rows = metrics.map((metric, index) => {
+    const figures = data.figures.filter((figure) => figure.metric === metric);
+    return h("li", { id: `note-${index + 1}`, tabindex: "-1" },
+      h("b", {}, metric), ` ${figures.map((figure) => figure.title).join("; ")}. `,
+      figures[0].note ?? "", h("code", {}, figures[0].signature));
+  });
   const notes = (data.notes ?? []).map((note) => h("li", { dir: "auto" }, note));
   $("footnotes").append(h("details", {},
     h("summary", {}, "How the figures are computed"),
