@@ -1,7 +1,7 @@
 """leaderboard.md: a table that GitHub renders, every figure with interval, coverage, signature.
 
-One row a system in the order of the run. The best value of a column is bold where every system has
-all its clips. Below stand the paired differences to the baseline, the failed clips, and the
+One row a system in the order of the run. In bold the best value of a column, among the systems that
+have all their clips. Below stand the paired differences to the baseline, the failed clips, and the
 signatures as footnotes. ``mamtra-eval leaderboard RUN...`` puts several runs into one document, a
 section each; their figures never share a table.
 """
@@ -87,16 +87,17 @@ def _cell(value: Value, best: float | None, planned: int) -> str:
     if value.estimate is None:
         return f"– (0/{planned})"
     shown = amount(value.figure, value.estimate.value)
-    shown = f"**{shown}**" if value.estimate.value == best else shown
-    of = f" ({value.n}/{planned})" if value.n < planned else ""
+    complete = value.n == planned
+    shown = f"**{shown}**" if complete and value.estimate.value == best else shown
+    of = "" if complete else f" ({value.n}/{planned})"
     return f"{shown} {interval(value.figure, value.estimate)}{of}"
 
 
 def _best(results: Results, figure: Figure) -> float | None:
-    """The best value, if all systems have all their clips: else it could be the luckier set."""
+    """The best value among the systems with all their clips: fewer may be the easier ones."""
     found = [system.values[figure.name] for system in results.systems]
-    values = [value.estimate.value for value in found if value.estimate]
-    if len(found) < 2 or any(value.n < results.planned for value in found):
+    values = [v.estimate.value for v in found if v.estimate and v.n == results.planned]
+    if len(values) < 2:
         return None
     return max(values) if figure.higher_is_better else min(values)
 
