@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "Clip": "mamtra_eval.audio",
     "RunConfig": "mamtra_eval.config",
-    "Store": "mamtra_eval.store",
+    "RunReader": "mamtra_eval.reader",
     "TestSet": "mamtra_eval.testset",
     "UserError": "mamtra_eval.errors",
     "Utterance": "mamtra_eval.testset",
@@ -25,7 +25,7 @@ _PUBLIC = {
 __all__ = [
     "Clip",
     "RunConfig",
-    "Store",
+    "RunReader",
     "TestSet",
     "UserError",
     "Utterance",
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from mamtra_eval.config import RunConfig
     from mamtra_eval.errors import UserError
     from mamtra_eval.pipeline import evaluate
-    from mamtra_eval.store import Store
+    from mamtra_eval.reader import RunReader
     from mamtra_eval.testset import TestSet, Utterance, read_meta
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from mamtra_eval import audio, provenance, registry
+from mamtra_eval import audio, entering, provenance, registry
 from mamtra_eval import config as configuration
 from mamtra_eval import plan as planning
 from mamtra_eval.config import RunConfig
@@ -20,9 +20,10 @@ from mamtra_eval.executors.local import LocalExecutor
 from mamtra_eval.metrics import Item
 from mamtra_eval.plan import Plan
 from mamtra_eval.progress import Advance, Progress, Silent
+from mamtra_eval.reader import DATABASE
 from mamtra_eval.rows import ClipKey, ClipRow
 from mamtra_eval.stages import Failure, Made, Scorer, ScoreTask, Synthesizer, Taken
-from mamtra_eval.store import DATABASE, Store, now
+from mamtra_eval.store import Store, now
 from mamtra_eval.systems import Request, System
 
 
@@ -48,9 +49,9 @@ def evaluate(
     plan = planning.make(config)
     folder = out or plan.default_folder()
     if not (folder / DATABASE).exists():
-        planning.check_new(plan)  # before anything is written
-    with Store(folder, create=True) as store, store.lock():
-        planning.enter(plan, store)
+        entering.check_new(plan)  # before anything is written
+    with Store(folder) as store, store.lock():
+        entering.enter(plan, store)
         _write_provenance(plan, store)
         if retry_failed:
             store.forget_failures(list(plan.systems))

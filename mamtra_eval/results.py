@@ -17,10 +17,10 @@ from typing import Any
 
 from mamtra_eval.errors import UserError
 from mamtra_eval.metrics import Figure, Reading
+from mamtra_eval.reader import RunReader
 from mamtra_eval.resampling import Ratios, Resampling
 from mamtra_eval.rows import ClipKey, ClipRow, MetricRow, SystemRow
 from mamtra_eval.statistics.bootstrap import Estimate
-from mamtra_eval.store import Store
 from mamtra_eval.testset import Utterance
 
 Readings = dict[tuple[ClipKey, str], Reading | str]
@@ -106,7 +106,7 @@ class Results:
         return self.planned * len(self.systems) - done
 
 
-def collect(store: Store) -> Results:
+def collect(store: RunReader) -> Results:
     """Read a run's rows and work out its figures; UserError if it was never planned."""
     testset, starts = store.meta("testset"), store.meta("starts", [])
     if testset is None:
@@ -164,7 +164,7 @@ def _system(
 
 
 def _values(
-    store: Store,
+    store: RunReader,
     metrics: Sequence[MetricRow],
     by_system: dict[str, list[ClipRow]],
     readings: Readings,

@@ -15,7 +15,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -24,54 +23,26 @@ from pathlib import Path
 from typing import Any
 
 from mamtra_eval.errors import UserError
-from mamtra_eval.metrics import Figure, Reading
-from mamtra_eval.rows import (
-    SCHEMA,
-    SCHEMA_VERSION,
-    ClipKey,
-    ClipRow,
-    MetricRow,
-    ReadingRow,
-    SystemRow,
-)
+from mamtra_eval.metrics import Reading
+from mamtra_eval.reader import DATABASE, RunReader
+from mamtra_eval.rows import SCHEMA, SCHEMA_VERSION, ClipKey, MetricRow, SystemRow
 from mamtra_eval.testset import Utterance
 
-DATABASE = "run.sqlite"
 
+class Store(RunReader):
+    """A run folder, to be written; made if it is not there."""
 
-class Store:
-    """A run folder. Use as a context manager; closing is safe at any time."""
+    def __init__(self, folder: Path) -> None:
+        _make_folder(folder)
+        (folder / DATABASE).touch()
+        super().__init__(folder)
+        if self.meta("schema") is None:
+            self.set_meta("schema", SCHEMA_VERSION)
 
-    def __init__(self, folder: Path, *, create: bool = False) -> None:
-        self.folder = folder
-        path = folder / DATABASE
-        if create:
-            _make_folder(folder)
-        elif not path.is_file():
-            raise UserError(
-                f"no run here ({DATABASE} is missing)",
-                where=str(folder),
-                fix="Give the folder that evaluate or run wrote.",
-            )
-        try:
-            self._db = _connect(path, writable=create or os.access(folder, os.W_OK))
-        except sqlite3.DatabaseError as error:
-            raise UserError(
-                f"the run's database can't be opened ({error})",
-                where=str(path),
-                fix="Move the folder away, or give another one.",
-            ) from error
-        self._check_version()
-
-    def __enter__(self) -> Store:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the database; everything written so far stays."""
-        self._db.close()
+    def _prepare(self) -> None:
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.executescript(SCHEMA)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -99,16 +70,9 @@ class Store:
             raise
         self._db.execute("COMMIT")
 
-    # -- what the run is ---------------------------------------------------------------------
-
     def set_meta(self, key: str, value: Any) -> None:  # noqa: ANN401 -- any JSON value
         """Keep a JSON value under a key."""
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, json.dumps(value)))
-
-    def meta(self, key: str, default: Any = None) -> Any:  # noqa: ANN401 -- any JSON value
-        """The JSON value kept under a key."""
-        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return json.loads(row[0]) if row else default
 
     def add_utterances(self, utterances: Sequence[Utterance], fingerprints: dict[str, str]) -> None:
         """Add them in the order given; those that are there get their present place and paths."""
@@ -167,74 +131,6 @@ class Store:
             "INSERT OR IGNORE INTO clips (system, utterance, repeat, seed) VALUES (?, ?, ?, ?)",
             (*_columns(key), seed),
         )
-
-    def fingerprints(self) -> dict[str, str]:
-        """Hash of each utterance's text and audio, by id."""
-        return dict(self._db.execute("SELECT id, sha256 FROM utterances").fetchall())
-
-    def utterances(self) -> list[Utterance]:
-        """In list order."""
-        rows = self._db.execute(
-            "SELECT id, text, prompt_text, prompt_audio, ground_truth "
-            "FROM utterances ORDER BY position, id"
-        )
-        return [
-            Utterance(row[0], row[1], row[2], self._absolute(row[3]), self._absolute(row[4]))
-            for row in rows
-        ]
-
-    def systems(self) -> list[SystemRow]:
-        """In the order in which they joined the run."""
-        rows = self._db.execute(
-            "SELECT name, kind, target, folder, identity FROM systems ORDER BY position"
-        )
-        return [SystemRow(row[0], row[1], row[2], row[3], json.loads(row[4])) for row in rows]
-
-    def metrics(self) -> list[MetricRow]:
-        """In the order in which they joined the run."""
-        rows = self._db.execute(
-            "SELECT name, signature, note, figures FROM metrics ORDER BY position"
-        )
-        return [
-            MetricRow(
-                row[0], row[1], row[2], tuple(Figure(**figure) for figure in json.loads(row[3]))
-            )
-            for row in rows
-        ]
-
-    def failed_counts(self, metric: str) -> dict[str, dict[str, float]]:
-        """Denominators by utterance."""
-        rows = self._db.execute(
-            "SELECT utterance, counts FROM failed_counts WHERE metric = ?", (metric,)
-        )
-        return {utterance: json.loads(counts) for utterance, counts in rows}
-
-    # -- what was done -----------------------------------------------------------------------
-
-    def clips(self) -> list[ClipRow]:
-        """Every clip of the plan, in the order of systems, utterances and repeats."""
-        rows = self._db.execute(
-            "SELECT c.system, c.utterance, c.repeat, c.seed, c.status, c.path, c.sha256, "
-            "c.duration_s, c.sample_rate_hz, c.error FROM clips c "
-            "JOIN systems s ON s.name = c.system JOIN utterances u ON u.id = c.utterance "
-            "ORDER BY s.position, u.position, u.id, c.repeat"
-        )
-        return [ClipRow(ClipKey(*row[:3]), *row[3:]) for row in rows]
-
-    def readings(self) -> Iterator[ReadingRow]:
-        """Every reading there is, in a stable order."""
-        rows = self._db.execute(
-            "SELECT system, utterance, repeat, metric, counts, evidence, error "
-            "FROM readings ORDER BY system, utterance, repeat, metric"
-        )
-        for system, utterance, repeat, metric, counts, evidence, error in rows:
-            reading = Reading(json.loads(counts), json.loads(evidence)) if error is None else None
-            yield ReadingRow(ClipKey(system, utterance, repeat), metric, reading, error)
-
-    def reading_keys(self) -> set[tuple[ClipKey, str]]:
-        """(clip, metric) of every reading that is there, failed ones included."""
-        rows = self._db.execute("SELECT system, utterance, repeat, metric FROM readings")
-        return {(ClipKey(*row[:3]), row[3]) for row in rows}
 
     def finish_clip(
         self,
@@ -310,36 +206,10 @@ class Store:
         # Relative to the run, so that a checkout with its runs can be moved as a whole.
         return Path(os.path.relpath(path, self.folder)).as_posix() if path else None
 
-    def _absolute(self, text: str | None) -> Path | None:
-        return Path(os.path.normpath(self.folder.absolute() / text)) if text else None
-
-    def _check_version(self) -> None:
-        found = self.meta("schema", SCHEMA_VERSION)
-        if found != SCHEMA_VERSION:
-            raise UserError(
-                f"the run has schema {found}, this program writes {SCHEMA_VERSION}",
-                where=str(self.folder),
-                fix="Choose another --out.",
-            )
-        if self.meta("schema") is None and os.access(self.folder, os.W_OK):
-            self.set_meta("schema", SCHEMA_VERSION)
-
 
 def now() -> str:
     """The time in UTC, ISO 8601 to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
-    """Open the database; one in a read-only folder as it lies there."""
-    if not writable:
-        address = f"{path.absolute().as_uri()}?immutable=1"
-        return sqlite3.connect(address, uri=True, isolation_level=None)
-    database = sqlite3.connect(path, timeout=30, isolation_level=None)
-    database.execute("PRAGMA journal_mode=WAL")
-    database.execute("PRAGMA synchronous=NORMAL")
-    database.executescript(SCHEMA)
-    return database
 
 
 def _make_folder(folder: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mamtra_eval.store import Store
+from mamtra_eval.reader import RunReader
 
 REPOSITORY = Path(__file__).parent.parent
 ROW_TABLES = {
@@ -26,7 +26,7 @@ ROW_TABLES = {
 
 
 def _rows(folder: Path) -> dict[str, list[tuple[object, ...]]]:
-    with Store(folder) as store:
+    with RunReader(folder) as store:
         return {
             table: sorted(store._db.execute(f"SELECT {columns} FROM {table}").fetchall(), key=repr)
             for table, columns in ROW_TABLES.items()
@@ -93,7 +93,7 @@ def test_killed_and_resumed_equals_undisturbed(seed: int, tmp_path: Path, mini: 
 
 
 def _done(folder: Path, system: str) -> set[str]:
-    with Store(folder) as store:
+    with RunReader(folder) as store:
         return {row.key.utterance for row in store.clips()
                 if row.key.system == system and row.status != "planned"}  # fmt: skip
 
@@ -140,7 +140,7 @@ def _group_lives(group: int) -> bool:
 def _readings(folder: Path) -> int:
     if not (folder / "run.sqlite").exists():
         return 0
-    with Store(folder) as store:
+    with RunReader(folder) as store:
         return len(store.reading_keys())
 
 

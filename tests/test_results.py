@@ -35,7 +35,7 @@ WORDS = {"a": 4.0, "b": 10.0, "c": 2.0}
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Results]:
-    with Store(tmp_path / "run", create=True) as store:
+    with Store(tmp_path / "run") as store:
         store.add_utterances(
             [Utterance(name, f"text {name}") for name in WORDS], dict.fromkeys(WORDS, "")
         )
@@ -100,7 +100,7 @@ def test_differences_are_paired_over_the_utterances_of_both(run: Results) -> Non
 
 
 def test_a_system_that_fails_everywhere_has_no_value_but_a_row(tmp_path: Path) -> None:
-    with Store(tmp_path / "run", create=True) as store:
+    with Store(tmp_path / "run") as store:
         store.add_utterances([Utterance("a", "text")], {"a": ""})
         store.add_metric(MetricRow("m", "sig:1", "", FIGURES[:1]))
         store.add_system(SystemRow("s", "recorded", "x", "s", {}))
@@ -118,7 +118,7 @@ def test_a_system_that_fails_everywhere_has_no_value_but_a_row(tmp_path: Path) -
 
 
 def test_what_is_pending_is_not_failed(tmp_path: Path) -> None:
-    with Store(tmp_path / "run", create=True) as store:
+    with Store(tmp_path / "run") as store:
         store.add_utterances([Utterance("a", "x"), Utterance("b", "y")], {"a": "", "b": ""})
         store.add_metric(MetricRow("m", "sig:1", "", FIGURES))
         for utterance in "ab":
@@ -141,7 +141,7 @@ def test_what_is_pending_is_not_failed(tmp_path: Path) -> None:
 
 
 def test_a_run_without_a_plan_is_explained(tmp_path: Path) -> None:
-    with Store(tmp_path / "run", create=True) as store, pytest.raises(UserError, match="no plan"):
+    with Store(tmp_path / "run") as store, pytest.raises(UserError, match="no plan"):
         results.collect(store)
 
 

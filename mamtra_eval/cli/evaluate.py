@@ -97,7 +97,7 @@ def run(
 def _carry_out(config: RunConfig, out: Path | None, retry_failed: bool, as_json: bool) -> None:
     from mamtra_eval import pipeline, results
     from mamtra_eval.cli import output, progress
-    from mamtra_eval.store import Store
+    from mamtra_eval.reader import RunReader
 
     try:
         folder = pipeline.evaluate(
@@ -106,7 +106,7 @@ def _carry_out(config: RunConfig, out: Path | None, retry_failed: bool, as_json:
     except KeyboardInterrupt:  # here, since the command-line library swallows it above
         typer.echo("Interrupted. The same command goes on from here.", err=True)
         raise typer.Exit(130) from None
-    with Store(folder) as store:
+    with RunReader(folder) as store:
         found = results.collect(store)
         for note in found.notes:
             typer.echo(f"Note: {note}", err=True)

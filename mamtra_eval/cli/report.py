@@ -14,9 +14,9 @@ def report(run: Run) -> None:
     """Write leaderboard.md and report.html of a run anew."""
     from mamtra_eval import results
     from mamtra_eval.cli import output
-    from mamtra_eval.store import Store
+    from mamtra_eval.reader import RunReader
 
-    with Store(run) as store:
+    with RunReader(run) as store:
         typer.echo("\n".join(output.write_reports(results.collect(store))))
 
 
@@ -27,12 +27,12 @@ def leaderboard(
     """Print the leaderboards of runs as Markdown, or write them to a file."""
     from mamtra_eval import results
     from mamtra_eval.errors import UserError
+    from mamtra_eval.reader import RunReader
     from mamtra_eval.report import leaderboard as markdown
-    from mamtra_eval.store import Store
 
     parts = []
     for number, run in enumerate(runs, start=1):
-        with Store(run) as store:
+        with RunReader(run) as store:
             parts.append(markdown.render(results.collect(store), footnotes=f"{number}-"))
     text = "\n".join(parts)
     if out is None:

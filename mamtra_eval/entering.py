@@ -1,0 +1,151 @@
+"""Entering a plan into a run folder: does it fit what is there, and if so, its rows.
+
+A run folder is continued only with the same things under the same names, so that no figure mixes
+two: every utterance with its text and audio, every system by its identity, every metric by its
+signature.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Any
+
+from mamtra_eval.config import to_dict
+from mamtra_eval.errors import MeasurementError, UserError, unknown_name
+from mamtra_eval.metrics import Metric
+from mamtra_eval.plan import Plan, identify
+from mamtra_eval.rows import ClipKey, MetricRow, SystemRow
+from mamtra_eval.store import Store
+from mamtra_eval.testset import TestSet, combine
+
+
+def check_new(plan: Plan) -> None:
+    """UserError for what could not work in a run folder that does not exist yet."""
+    _check_baseline(plan, set())
+
+
+def enter(plan: Plan, store: Store) -> None:
+    """Write the plan into a run folder; UserError if the folder holds another run's rows."""
+    _check_baseline(plan, {row.name for row in store.systems()})
+    _check_testset(plan, store)
+    _check_systems(plan, store)
+    _check_metrics(plan, store)
+    with store.transaction():
+        store.add_utterances(plan.testset.utterances, plan.fingerprints)
+        for name, spec in plan.systems.items():
+            store.add_system(
+                SystemRow(name, spec.kind, spec.target, folder_name(name), plan.identities[name])
+            )
+            for request in plan.requests(name):
+                key = ClipKey(name, request.utterance, request.repeat)
+                store.add_clip(key, request.seed)
+        for name, metric in plan.metrics.items():
+            store.add_metric(MetricRow(name, plan.signature(name), metric.note, metric.figures))
+            _add_failed_counts(name, metric, plan.testset, store)
+        store.set_meta("baseline", _baseline(plan, store))
+        store.set_meta("statistics", to_dict(plan.config)["statistics"])
+        store.set_meta("notes", list(plan.notes))
+        store.set_meta(
+            "testset",
+            {
+                "name": plan.testset.name,
+                "language": plan.testset.language,
+                "sha256": combine(plan.fingerprints),
+                "n": len(plan.testset.utterances),
+                "repeats": plan.config.repeats,
+                "seed": plan.config.seed,
+            },
+        )
+
+
+def _baseline(plan: Plan, store: Store) -> str:
+    """The one asked for; else the command's first if it names all systems; else as before."""
+    names = [row.name for row in store.systems()]
+    if plan.config.baseline is not None:
+        return plan.config.baseline
+    if set(names) == set(plan.systems):
+        return next(iter(plan.systems))
+    return str(store.meta("baseline", names[0]))
+
+
+def folder_name(system: str) -> str:
+    """A file name for a system: its own where that is safe, else a readable one with a hash."""
+    safe = re.sub(r"[^A-Za-z0-9._+=-]+", "_", system)[:80].lstrip(".")
+    if safe == system:
+        return safe
+    return f"{safe}-{hashlib.sha256(system.encode()).hexdigest()[:6]}"
+
+
+def _add_failed_counts(name: str, metric: Metric, testset: TestSet, store: Store) -> None:
+    for item in testset.utterances:
+        try:
+            counts = metric.failed_counts(item.text, testset.language)
+        except MeasurementError:
+            continue  # its clip gets a failure row that says why
+        if counts:
+            store.add_failed_counts(name, item.id, counts)
+
+
+def _check_baseline(plan: Plan, others: set[str]) -> None:
+    known = {*plan.systems, *others}
+    if plan.config.baseline is not None and plan.config.baseline not in known:
+        raise unknown_name("system for the baseline", plan.config.baseline, known)
+
+
+def _check_testset(plan: Plan, store: Store) -> None:
+    """Whatever the run has must be in the plan, with the same text and audio."""
+    before = store.meta("testset")
+    if before is None:
+        return
+    if before["seed"] != plan.config.seed:
+        raise _other(store, f"seed {before['seed']}", f"seed {plan.config.seed}")
+    known = store.fingerprints()
+    missing = [utt for utt in known if utt not in plan.fingerprints]
+    if missing or plan.config.repeats < before["repeats"]:
+        here = f"{len(plan.fingerprints)} x {plan.config.repeats}"
+        lacking = f" (without {missing[0]})" if missing else ""
+        raise _other(store, f"{before['n']} utterances x {before['repeats']}", here + lacking)
+    changed = [utt for utt, digest in known.items() if plan.fingerprints[utt] != digest]
+    if changed:
+        raise _other(store, f"another text, prompt or recording of {changed[0]}", "this one")
+
+
+def _check_systems(plan: Plan, store: Store) -> None:
+    """Compare identities over the clips that the run has: those to come may be new."""
+    planned = {row.key for row in store.clips()}
+    for row in store.systems():
+        spec = plan.systems.get(row.name)
+        if spec is None:
+            continue
+        earlier = [
+            request
+            for request in plan.requests(row.name)
+            if ClipKey(row.name, request.utterance, request.repeat) in planned
+        ]
+        before = {"kind": row.kind, **row.identity}
+        grown = len(earlier) < len(plan.requests(row.name))
+        identity = identify(spec, earlier) if grown else plan.identities[row.name]
+        now = {"kind": spec.kind, **identity}
+        if before != now:
+            raise _other(store, f"system {row.name} as {_show(before)}", _show(now))
+
+
+def _check_metrics(plan: Plan, store: Store) -> None:
+    for row in store.metrics():
+        if row.name in plan.metrics and plan.signature(row.name) != row.signature:
+            now = plan.signature(row.name)
+            raise _other(store, f"metric {row.name} as {row.signature}", now)
+
+
+def _other(store: Store, before: str, now: str) -> UserError:
+    return UserError(
+        f"the run there has {before}, this command {now}",
+        where=str(store.folder),
+        fix="Choose a new folder with --out.",
+    )
+
+
+def _show(identity: dict[str, Any]) -> str:
+    return json.dumps(identity, sort_keys=True)

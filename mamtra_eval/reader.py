@@ -1,0 +1,155 @@
+"""Reading a run folder's database: all that reports need.
+
+Opens what is there, whether it can be written to or not; ``store`` adds the writing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from mamtra_eval.errors import UserError
+from mamtra_eval.metrics import Figure, Reading
+from mamtra_eval.rows import (
+    SCHEMA_VERSION,
+    ClipKey,
+    ClipRow,
+    MetricRow,
+    ReadingRow,
+    SystemRow,
+)
+from mamtra_eval.testset import Utterance
+
+DATABASE = "run.sqlite"
+
+
+class RunReader:
+    """A run folder, to be read. Use as a context manager; closing is safe at any time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        path = folder / DATABASE
+        if not path.is_file():
+            raise UserError(
+                f"no run here ({DATABASE} is missing)",
+                where=str(folder),
+                fix="Give the folder that evaluate or run wrote.",
+            )
+        try:
+            self._db = _connect(path)
+            self._prepare()
+            self._check_version()
+        except sqlite3.DatabaseError as error:
+            raise UserError(
+                f"the run's database can't be opened ({error})",
+                where=str(path),
+                fix="Move the folder away, or give another one.",
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the database; everything written so far stays."""
+        self._db.close()
+
+    def meta(self, key: str, default: Any = None) -> Any:  # noqa: ANN401 -- any JSON value
+        """The JSON value kept under a key."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return json.loads(row[0]) if row else default
+
+    def fingerprints(self) -> dict[str, str]:
+        """Hash of each utterance's text and audio, by id."""
+        return dict(self._db.execute("SELECT id, sha256 FROM utterances").fetchall())
+
+    def utterances(self) -> list[Utterance]:
+        """In list order."""
+        rows = self._db.execute(
+            "SELECT id, text, prompt_text, prompt_audio, ground_truth "
+            "FROM utterances ORDER BY position, id"
+        )
+        return [
+            Utterance(row[0], row[1], row[2], self._absolute(row[3]), self._absolute(row[4]))
+            for row in rows
+        ]
+
+    def systems(self) -> list[SystemRow]:
+        """In the order in which they joined the run."""
+        rows = self._db.execute(
+            "SELECT name, kind, target, folder, identity FROM systems ORDER BY position"
+        )
+        return [SystemRow(row[0], row[1], row[2], row[3], json.loads(row[4])) for row in rows]
+
+    def metrics(self) -> list[MetricRow]:
+        """In the order in which they joined the run."""
+        rows = self._db.execute(
+            "SELECT name, signature, note, figures FROM metrics ORDER BY position"
+        )
+        return [
+            MetricRow(
+                row[0], row[1], row[2], tuple(Figure(**figure) for figure in json.loads(row[3]))
+            )
+            for row in rows
+        ]
+
+    def failed_counts(self, metric: str) -> dict[str, dict[str, float]]:
+        """Denominators by utterance."""
+        rows = self._db.execute(
+            "SELECT utterance, counts FROM failed_counts WHERE metric = ?", (metric,)
+        )
+        return {utterance: json.loads(counts) for utterance, counts in rows}
+
+    def clips(self) -> list[ClipRow]:
+        """Every clip of the plan, in the order of systems, utterances and repeats."""
+        rows = self._db.execute(
+            "SELECT c.system, c.utterance, c.repeat, c.seed, c.status, c.path, c.sha256, "
+            "c.duration_s, c.sample_rate_hz, c.error FROM clips c "
+            "JOIN systems s ON s.name = c.system JOIN utterances u ON u.id = c.utterance "
+            "ORDER BY s.position, u.position, u.id, c.repeat"
+        )
+        return [ClipRow(ClipKey(*row[:3]), *row[3:]) for row in rows]
+
+    def readings(self) -> Iterator[ReadingRow]:
+        """Every reading there is, in a stable order."""
+        rows = self._db.execute(
+            "SELECT system, utterance, repeat, metric, counts, evidence, error "
+            "FROM readings ORDER BY system, utterance, repeat, metric"
+        )
+        for system, utterance, repeat, metric, counts, evidence, error in rows:
+            reading = Reading(json.loads(counts), json.loads(evidence)) if error is None else None
+            yield ReadingRow(ClipKey(system, utterance, repeat), metric, reading, error)
+
+    def reading_keys(self) -> set[tuple[ClipKey, str]]:
+        """(clip, metric) of every reading that is there, failed ones included."""
+        rows = self._db.execute("SELECT system, utterance, repeat, metric FROM readings")
+        return {(ClipKey(*row[:3]), row[3]) for row in rows}
+
+    def _absolute(self, text: str | None) -> Path | None:
+        return Path(os.path.normpath(self.folder.absolute() / text)) if text else None
+
+    def _check_version(self) -> None:
+        found = self.meta("schema", SCHEMA_VERSION)
+        if found != SCHEMA_VERSION:
+            raise UserError(
+                f"the run has schema {found}, this program writes {SCHEMA_VERSION}",
+                where=str(self.folder),
+                fix="Choose another --out.",
+            )
+
+    def _prepare(self) -> None:
+        """What is done to the database before anything is read from it."""
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """Open the database; one in a read-only folder as it lies there."""
+    if os.access(path.parent, os.W_OK):
+        return sqlite3.connect(path, timeout=30, isolation_level=None)
+    address = f"{path.absolute().as_uri()}?immutable=1"
+    return sqlite3.connect(address, uri=True, isolation_level=None)
