@@ -7,6 +7,7 @@ whatever has a default here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -103,8 +104,8 @@ def build(
         config = OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         raise _explain(error, where) from error
-    except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f"a value is not valid YAML ({_one_line(error)})", where=where) from error
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise UserError(f"a value has the wrong form ({_one_line(error)})", where=where) from error
     assert isinstance(config, RunConfig)
     _check(config, where)
     return config
@@ -120,7 +121,7 @@ def _as_list(override: str) -> str:
 
 def literal(text: str) -> str:
     """Text in which ``${…}`` is no interpolation (a command's template, say)."""
-    return text.replace("${", "\\${")
+    return re.sub(r"(\\*)\$\{", lambda match: match[1] * 2 + "\\${", text)
 
 
 def to_yaml(config: RunConfig) -> str:
@@ -155,6 +156,8 @@ def _explain(error: OmegaConfBaseException, where: str) -> UserError:
 def _check(config: RunConfig, where: str) -> None:
     if not config.systems:
         raise UserError("no system is named", where=where, fix="Add systems: {name: target}.")
+    if not all(isinstance(name, str) for name in config.metrics or []):
+        raise UserError("metrics must be a list of names", where=where, fix="Write metrics=[wer].")
     for name in config.systems:
         if not name.strip() or not name.isprintable():
             raise UserError(f"{name!r} is no name for a system", where=where)

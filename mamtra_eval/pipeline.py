@@ -54,7 +54,7 @@ def evaluate(
         entering.enter(plan, store)
         _write_provenance(plan, store)
         if retry_failed:
-            store.forget_failures(list(plan.systems))
+            store.forget_failures(list(plan.systems), list(plan.metrics))
         show = progress or Silent()
         synthesize(plan, store, show)
         score(plan, store, show)
@@ -195,10 +195,24 @@ def _score_tasks(plan: Plan, store: Store) -> list[ScoreTask]:
 
 
 def _write_provenance(plan: Plan, store: Store) -> None:
-    # A run that grew keeps the systems of its earlier starts in run.yaml.
-    everything = replace(plan.config, systems={row.name: row.target for row in store.systems()})
-    text = configuration.to_yaml(everything)
+    text = configuration.to_yaml(_whole_configuration(plan, store))
     (store.folder / "run.yaml").write_text(text, encoding="utf-8")
     digest = hashlib.sha256(text.encode()).hexdigest()
     start = {"at": now(), "configuration_sha256": digest, **provenance.collect()}
     store.set_meta("starts", [*store.meta("starts", []), start])
+
+
+def _whole_configuration(plan: Plan, store: Store) -> RunConfig:
+    """The configuration with what earlier starts of a run that grew have brought."""
+    sections = ("asr", "speaker", "dnsmos", "health", "options")
+    options = {section: getattr(plan.config, section) for section in sections}
+    earlier = store.meta("options", {})
+    kept = {section: options[section] or earlier.get(section, {}) for section in sections}
+    store.set_meta("options", kept)
+    return replace(
+        plan.config,
+        systems={row.name: row.target for row in store.systems()},
+        metrics=[row.name for row in store.metrics()],
+        baseline=store.meta("baseline"),
+        **kept,
+    )

@@ -1,4 +1,4 @@
-"""Programs that a worker has started, so that they end with it.
+"""Programs that a worker has started, so that they end with it, unless it is killed outright.
 
 A program runs in a session of its own, where neither Ctrl-C nor the end of its worker reaches it.
 Who starts one wraps it in ``tracked``; whoever ends this process calls ``kill_tracked`` first.

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 from mamtra_eval.errors import UserError
@@ -148,8 +150,15 @@ class RunReader:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """Open the database; one in a read-only folder as it lies there."""
+    """Open the database; one in a read-only folder by way of a copy."""
     if os.access(path.parent, os.W_OK):
         return sqlite3.connect(path, timeout=30, isolation_level=None)
-    address = f"{path.absolute().as_uri()}?immutable=1"
-    return sqlite3.connect(address, uri=True, isolation_level=None)
+    # SQLite reads no write-ahead log where it can't write: a killed run is read from a copy.
+    memory = sqlite3.connect(":memory:", isolation_level=None)
+    with TemporaryDirectory() as folder:
+        for part in path.parent.glob(f"{path.name}*"):
+            shutil.copy(part, folder)
+        copy = sqlite3.connect(Path(folder) / path.name)
+        copy.backup(memory)
+        copy.close()
+    return memory

@@ -105,7 +105,8 @@ class Store(RunReader):
         self._db.execute(
             "INSERT INTO systems (name, position, kind, target, folder, identity) "
             "SELECT ?, (SELECT count(*) FROM systems), ?, ?, ?, ? WHERE true "
-            "ON CONFLICT (name) DO UPDATE SET identity = excluded.identity",
+            "ON CONFLICT (name) DO UPDATE SET identity = excluded.identity, "
+            "target = excluded.target",
             values,
         )
 
@@ -179,15 +180,19 @@ class Store(RunReader):
             (*_columns(key), metric, error, now()),
         )
 
-    def forget_failures(self, systems: Sequence[str]) -> None:
-        """Plan the failed clips and readings of these systems again."""
+    def forget_failures(self, systems: Sequence[str], metrics: Sequence[str]) -> None:
+        """Plan failed clips of these systems again, and failed readings of these metrics."""
         for system in systems:
-            for statement in (
+            self._db.execute(
                 "UPDATE clips SET status = 'planned', error = NULL "
                 "WHERE status = 'failed' AND system = ?",
-                "DELETE FROM readings WHERE status = 'failed' AND system = ?",
-            ):
-                self._db.execute(statement, (system,))
+                (system,),
+            )
+            for metric in metrics:
+                self._db.execute(
+                    "DELETE FROM readings WHERE status = 'failed' AND system = ? AND metric = ?",
+                    (system, metric),
+                )
 
     def forget_clip(self, key: ClipKey) -> None:
         """Plan a clip again, with all its readings (its file is gone, say)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from mamtra_eval import results
 from mamtra_eval.config import RunConfig
 from mamtra_eval.errors import UserError
 from mamtra_eval.pipeline import evaluate
+from mamtra_eval.reader import RunReader
 from mamtra_eval.store import Store
 
 MakeList = Callable[..., Path]
@@ -255,3 +257,43 @@ def test_a_damaged_database_is_said(make_list: MakeList, tmp_path: Path) -> None
     (folder / "run.sqlite").write_bytes(b"not a database" * 100)
     with pytest.raises(UserError, match="database can't be opened"):
         evaluate(_config(make_list(1, folder="b")), folder)
+
+
+def test_a_retry_forgets_only_what_it_retries(make_list: MakeList, tmp_path: Path) -> None:
+    meta, folder = make_list(2, words="..."), tmp_path / "run"
+    evaluate(_config(meta, metrics=["wer", "health"]), folder)
+    failed = [row.error for row in rows(folder)["readings"] if row.error]
+    assert len(failed) == 2  # a text without words
+    evaluate(_config(meta), folder, retry_failed=True)
+    assert [row.error for row in rows(folder)["readings"] if row.error] == failed
+
+
+def test_run_yaml_continues_the_whole_run(make_list: MakeList, tmp_path: Path) -> None:
+    meta, folder = make_list(2), tmp_path / "run"
+    both = {"a": "recorded", "b": "espeak"}
+    evaluate(
+        _config(meta, "asr.grammar=digits", systems=both, baseline="b", metrics=["wer"]), folder
+    )
+    evaluate(_config(meta, systems={"c": "espeak:voice=en-gb"}), folder)
+    evaluate(configuration.load(str(folder / "run.yaml")), folder)
+    found = rows(folder)
+    assert len(found["readings"]) == 3 * 2 * 2  # every system has every metric now
+    with Store(folder) as store:
+        assert store.meta("baseline") == "b"
+
+
+def test_a_killed_run_in_a_read_only_folder_is_read_with_its_log(
+    make_list: MakeList, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = evaluate(_config(make_list(2)), tmp_path / "run")
+    copy = tmp_path / "copy"
+    with Store(folder) as store:
+        store.set_meta("notes", ["only in the log"])
+        shutil.copytree(folder, copy)  # as a kill would leave it: the log not merged
+    assert (copy / "run.sqlite-wal").stat().st_size > 0
+    monkeypatch.setattr("mamtra_eval.reader.os.access", lambda *_: False)
+    before = sorted(path.name for path in copy.iterdir())
+    with RunReader(copy) as reader:
+        assert reader.meta("notes") == ["only in the log"]
+        assert len(reader.clips()) == 2
+    assert sorted(path.name for path in copy.iterdir()) == before

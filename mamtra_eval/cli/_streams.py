@@ -6,6 +6,7 @@ change neither what is done nor the exit code.
 
 from __future__ import annotations
 
+import codecs
 import io
 import os
 from typing import Any, TextIO, cast
@@ -14,9 +15,14 @@ from typing import Any, TextIO, cast
 def tolerant(stream: TextIO | None) -> TextIO:
     """A stream like this one that swallows a broken pipe and replaces what it can't encode."""
     if stream is None:
-        return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123 -- lives on
+        # Inheritable, as standard streams are: a worker must find its place taken, too.
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.set_inheritable(nothing, True)
+        return os.fdopen(nothing, "w", encoding="utf-8")
     if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="replace")
+        # The command-line library goes around a stream that says it is ASCII.
+        ascii_only = codecs.lookup(stream.encoding).name == "ascii"
+        stream.reconfigure(encoding="utf-8" if ascii_only else None, errors="replace")
     return cast(TextIO, _Tolerant(stream))
 
 

@@ -105,7 +105,10 @@ class LocalExecutor:
         context = multiprocessing.get_context("spawn")
         here, there = context.Pipe()
         process = context.Process(target=work, args=(there, factory, args), daemon=True)
+        # Blocked from its first moment: Ctrl-C reaches the whole group, and is for the parent.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         process.start()
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         there.close()
         return _Worker(process, here, time.monotonic() + self.timeout_s)
 
@@ -163,7 +166,7 @@ class LocalExecutor:
             raise UserError(
                 f"a worker process did not start: {reason}",
                 fix="Workers import the main script: in one of yours, call evaluate() below "
-                "`if __name__ == '__main__':`. Else see whether memory is short.",
+                "`if __name__ == '__main__':`. Else memory or execution.timeout_s may be short.",
             )
         left = [worker.batch[index] for index in sorted(worker.pending)]
         if worker.taken and len(left) == 1:

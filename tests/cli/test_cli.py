@@ -114,7 +114,7 @@ def test_failures_decide_the_exit_code(cli: Cli, make_list: MakeList, tmp_path: 
         (("evaluate", "recorded", "--testset", "SET", "--set", "nonsense"), ["key=value"]),
         (("evaluate", "recorded", "--testset", "SET", "--set", "sed=1"), ["Did you mean seed"]),
         (("evaluate", "recorded", "--testset", "SET", "--set", "seed=x"), ["seed"]),
-        (("evaluate", "recorded", "--testset", "SET", "--set", "metrics=[wer"), ["YAML"]),
+        (("evaluate", "recorded", "--testset", "SET", "--set", "metrics=[wer"), ["wrong form"]),
         (
             ("evaluate", "recorded", "--testset", "SET", "--set", "execution.timeout_s=inf"),
             ["timeout_s", "between"],
