@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
+from mamtra_eval import registry
 from mamtra_eval.config import to_dict
 from mamtra_eval.errors import MeasurementError, UserError, unknown_name
 from mamtra_eval.metrics import Metric
-from mamtra_eval.plan import Plan, identify
+from mamtra_eval.plan import Plan, identify, metric_options
 from mamtra_eval.rows import ClipKey, MetricRow, SystemRow
 from mamtra_eval.store import Store
 from mamtra_eval.testset import TestSet, combine
@@ -43,6 +45,7 @@ def enter(plan: Plan, store: Store) -> None:
                 store.add_clip(key, request.seed)
         for name, metric in plan.metrics.items():
             store.add_metric(MetricRow(name, plan.signature(name), metric.note, metric.figures))
+        for name, metric in _all_metrics(plan, store).items():
             _add_failed_counts(name, metric, plan.testset, store)
         store.set_meta("baseline", _baseline(plan, store))
         store.set_meta("statistics", to_dict(plan.config)["statistics"])
@@ -58,6 +61,17 @@ def enter(plan: Plan, store: Store) -> None:
                 "seed": plan.config.seed,
             },
         )
+
+
+def _all_metrics(plan: Plan, store: Store) -> dict[str, Metric]:
+    """The plan's metrics, and those that the run has from before: a new clip may fail for them."""
+    found = dict(plan.metrics)
+    config = replace(plan.config, **store.meta("options", {}))
+    for row in store.metrics():
+        if row.name not in found:
+            options = metric_options(row.name, config, plan.testset)
+            found[row.name] = registry.create("metrics", row.name, options)
+    return found
 
 
 def _baseline(plan: Plan, store: Store) -> str:

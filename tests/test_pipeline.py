@@ -297,3 +297,20 @@ def test_a_killed_run_in_a_read_only_folder_is_read_with_its_log(
         assert reader.meta("notes") == ["only in the log"]
         assert len(reader.clips()) == 2
     assert sorted(path.name for path in copy.iterdir()) == before
+
+
+def test_clips_that_fail_in_a_later_start_count_for_the_metrics_of_earlier_ones(
+    make_list: MakeList, tmp_path: Path
+) -> None:
+    meta, folder = make_list(3), tmp_path / "run"
+    wavs = meta.parent / "wavs"
+    (wavs / "u2.wav").unlink()
+    systems = {"f": str(wavs)}
+    digits = ("limit=2", "asr.grammar=digits")
+    evaluate(_config(meta, *digits, systems=systems, metrics=["wer"]), folder)
+    evaluate(_config(meta, systems=systems), folder)
+    with Store(folder) as store:
+        (system,) = results.collect(store).systems
+        assert store.failed_counts("wer")["u2"] == {"words": 3.0}
+    assert system.values["wer"].n == 2
+    assert system.values["wer_incl_failed"].n == 3

@@ -97,7 +97,7 @@ class Whisper(Recognizer):
         try:
             # By path, also where the model has a name: a name that is not there is downloaded.
             return self._whisper.load_model(str(self.weights), device=self.device)
-        except Exception as error:
+        except Exception as error:  # of the file, of memory, of the device
             raise MissingExtra(
                 f"whisper can't load these weights ({describe(error)})",
                 where=str(self.weights),
