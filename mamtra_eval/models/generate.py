@@ -1,0 +1,209 @@
+"""Decoding: prompts in, speech tokens out, for a batch at a time.
+
+``generate`` returns whole sequences, ``stream`` yields the tokens of every step as they come. Both
+take one path for teacher and hybrid. An item stops at its own stop token or at its own maximum
+length, and finished items leave the batch once they are half of it. The tokens of an item do not
+depend on its company: padding leaves no trace and randomness is the item's own.
+
+On a CUDA device steps are replayed from captured graphs (``graphs``); ``graphs=False`` runs them
+one operation at a time, as everywhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mamtra_eval.errors import UserError
+from mamtra_eval.models.cache import Cache
+from mamtra_eval.models.decoder import Decoder
+from mamtra_eval.models.graphs import Graphs
+from mamtra_eval.models.sampling import Sampler, SamplerConfig
+from mamtra_eval.models.stepping import Stepper
+
+MIN_RATIO, MAX_RATIO = 2.0, 20.0
+"""Speech tokens a text token, at the least and at the most: CosyVoice 2's bounds."""
+
+CHECK_EVERY = 8
+"""Steps between looks at a device's tokens: each look waits for the device."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One sequence to be generated.
+
+    Attributes:
+        prompt: input ids (``sequences.zero_shot`` makes them).
+        seed: of this item's random numbers.
+        minimum, maximum: speech tokens at the least (eos is kept back) and at the most.
+    """
+
+    prompt: Sequence[int]
+    seed: int = 0
+    minimum: int = 0
+    maximum: int = 750
+
+
+@dataclass(frozen=True)
+class DecodingConfig:
+    """How to decode: the sampler, the caches' element types, and CUDA graphs or not."""
+
+    sampler: SamplerConfig = field(default_factory=SamplerConfig)
+    kv_dtype: torch.dtype = torch.float32
+    state_dtype: torch.dtype = torch.float32
+    graphs: bool = True
+
+
+class Generated(NamedTuple):
+    """What became of an item: its tokens without the stop, and whether it stopped by itself."""
+
+    tokens: list[int]
+    stopped: bool
+
+
+class Emitted(NamedTuple):
+    """One token of one item, while streaming."""
+
+    item: int
+    token: int
+
+
+def length_bounds(n_text: int) -> tuple[int, int]:
+    """Least and largest number of speech tokens for a target text of ``n_text`` tokens."""
+    return int(n_text * MIN_RATIO), int(n_text * MAX_RATIO)
+
+
+def generate(
+    decoder: Decoder, items: Sequence[Item], config: DecodingConfig | None = None
+) -> list[Generated]:
+    """Decode a batch to its end; results in the order of the items."""
+    batch = _Decoding(decoder, items, config or DecodingConfig())
+    while not batch.finished:
+        batch.advance()
+    return [
+        Generated(tokens, stopped)
+        for tokens, stopped in zip(batch.tokens, batch.stopped, strict=True)
+    ]
+
+
+def stream(
+    decoder: Decoder, items: Sequence[Item], config: DecodingConfig | None = None
+) -> Iterator[Emitted]:
+    """Yield tokens as they are drawn; an item that yields no more has ended."""
+    batch = _Decoding(decoder, items, config or DecodingConfig(), look_every=1)
+    told = [0] * len(items)
+    while not batch.finished:
+        batch.advance()
+        for item, tokens in enumerate(batch.tokens):
+            for token in tokens[told[item] :]:
+                yield Emitted(item, token)
+            told[item] = len(tokens)
+
+
+class _Decoding:
+    """A batch on its way."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        items: Sequence[Item],
+        config: DecodingConfig,
+        look_every: int | None = None,
+    ) -> None:
+        _check(items)
+        self.tokens: list[list[int]] = [[] for _ in items]
+        self.stopped = [False] * len(items)
+        self._items = items
+        self._decoder = decoder
+        self._stepper = Stepper(decoder)
+        on_cuda = decoder.device.type == "cuda"
+        self._look_every = look_every or (CHECK_EVERY if on_cuda else 1)
+        self._rows = [index for index, item in enumerate(items) if item.maximum > 0]
+        self._pending: list[Tensor] = []
+        if not self._rows:
+            return
+        kept = [items[index] for index in self._rows]
+        steps = max(item.maximum for item in kept)
+        capacity = max(len(item.prompt) for item in kept) + steps
+        self._cache = Cache(
+            decoder.config, len(kept), capacity, device=decoder.device,
+            kv_dtype=config.kv_dtype, state_dtype=config.state_dtype,
+        )  # fmt: skip
+        self._sampler = Sampler(
+            config.sampler, [item.seed for item in kept], [item.minimum for item in kept],
+            steps + CHECK_EVERY, decoder.config.eos, decoder.device,
+        )  # fmt: skip
+        with torch.inference_mode():
+            logits = decoder.prefill([item.prompt for item in kept], self._cache)
+            self._last = self._sampler.draw(logits)
+        self._masked = bool((self._cache.starts > 0).any())
+        self._graphs = Graphs(decoder, self._cache, self._sampler) if (
+            on_cuda and config.graphs
+        ) else None  # fmt: skip
+        self._take(self._last)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every item has ended."""
+        return not self._rows
+
+    @torch.inference_mode()
+    def advance(self) -> None:
+        """Feed the last token of every item and draw the next."""
+        if self._graphs is not None:
+            self._last = self._graphs.replay(self._last)
+        else:
+            logits = self._stepper.advance(self._last, self._cache, masked=self._masked)
+            self._last = self._sampler.draw(logits)
+        self._take(self._last)
+
+    def _take(self, drawn: Tensor) -> None:
+        """Remember drawn tokens, and now and then look at them."""
+        self._pending.append(drawn)
+        room = self._cache.capacity - self._cache.length
+        if len(self._pending) < self._look_every and room > 0:
+            return
+        pending, self._pending = torch.stack(self._pending).tolist(), []
+        for tokens in pending:
+            for index, token in zip(self._rows, tokens, strict=True):
+                self._append(index, token)
+        alive = [row for row, index in enumerate(self._rows) if not self._ended(index)]
+        if not alive:
+            self._rows = []
+        elif self._graphs is None and len(alive) <= len(self._rows) // 2:
+            self._keep(alive)
+
+    def _append(self, index: int, token: int) -> None:
+        if self._ended(index):
+            return
+        if token in self._decoder.config.stops:
+            self.stopped[index] = True
+        else:
+            self.tokens[index].append(token)
+
+    def _ended(self, index: int) -> bool:
+        return self.stopped[index] or len(self.tokens[index]) >= self._items[index].maximum
+
+    def _keep(self, alive: list[int]) -> None:
+        """Go on with these rows of the batch alone."""
+        rows = torch.tensor(alive, device=self._last.device)
+        self._cache.select(rows)
+        self._sampler.select(rows)
+        self._last = self._last[rows]
+        self._masked = bool((self._cache.starts > 0).any())
+        self._rows = [self._rows[row] for row in alive]
+
+
+def _check(items: Sequence[Item]) -> None:
+    if not items:
+        raise UserError("there is nothing to generate", fix="Give at least one item.")
+    for item in items:
+        if not 0 <= item.minimum <= item.maximum:
+            raise UserError(
+                f"an item's length can't lie between {item.minimum} and {item.maximum}",
+                fix="Give 0 <= minimum <= maximum.",
+            )
