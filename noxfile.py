@@ -11,6 +11,7 @@ What stands behind ``--`` goes to the program: ``nox -s quickstart -- --limit 6`
 from __future__ import annotations
 
 import shutil
+from itertools import takewhile
 from pathlib import Path
 
 import nox
@@ -22,6 +23,7 @@ nox.options.reuse_existing_virtualenvs = True
 TORCH = "torch==2.13.0"
 PROJECT = nox.project.load_toml("pyproject.toml")
 SOURCES = ("mamtra_eval", "tests", "testsets", "benchmarks", "noxfile.py", "hatch_build.py")
+GPU_BENCH = "gpu_decoding"
 
 
 def _groups(*names: str) -> list[str]:
@@ -77,11 +79,25 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure the evaluators side by side and print a table."""
+    """Run the benchmarks, or those named: ``nox -s bench -- decoding --batches 1``."""
+    scripts = {path.stem: str(path) for path in sorted(Path("benchmarks").glob("[!_]*.py"))}
+    del scripts[GPU_BENCH]
+    named = [*takewhile(lambda argument: not argument.startswith("-"), session.posargs)]
+    if unknown := set(named) - set(scripts):
+        session.error(f"no benchmark {', '.join(sorted(unknown))}; there are {', '.join(scripts)}")
     session.install(TORCH)
     session.install("-e", ".", *_groups("bench"))
-    for script in sorted(Path("benchmarks").glob("*.py")):
-        session.run("python", str(script), *session.posargs)
+    for name in named or scripts:
+        session.run("python", scripts[name], *session.posargs[len(named) :])
+
+
+@nox.session
+def bench_gpu(session: nox.Session) -> None:
+    """Measure the decoder on a CUDA device; skips visibly without one."""
+    if shutil.which("nvidia-smi") is None:
+        session.skip("no CUDA device here (nvidia-smi is not to be found)")
+    session.install("-e", ".")  # fused kernels are measured where [mamba] is installed too
+    session.run("python", f"benchmarks/{GPU_BENCH}.py", *session.posargs)
 
 
 @nox.session

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import MISSING, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import MISSING
 
-from mamtra_eval import registry
+from mamtra_eval import registry, structured
 from mamtra_eval.errors import UserError, unknown_name
 
 MAX_TIMEOUT_S = 7 * 86400.0
@@ -80,43 +79,29 @@ def load(name_or_path: str, overrides: Sequence[str] = ()) -> RunConfig:
             error.fix = f"{error.fix} Or give the path of a YAML file."
             raise error
         path = known[name_or_path]
-    try:
-        values = OmegaConf.to_container(OmegaConf.load(path))
-    except (yaml.YAMLError, OSError, UnicodeDecodeError, OmegaConfBaseException) as error:
-        raise UserError(f"not valid YAML ({_one_line(error)})", where=str(path)) from error
-    if not isinstance(values, dict):
-        raise UserError("no mapping of keys to values", where=str(path), fix="Begin with testset:")
-    return build({str(key): value for key, value in values.items()}, overrides, where=str(path))
+    return build(structured.read_yaml(path, "testset"), overrides, where=str(path))
 
 
 def build(
     values: dict[str, Any], overrides: Sequence[str] = (), where: str = "configuration"
 ) -> RunConfig:
     """A checked configuration from plain values and overrides; UserError names what is wrong."""
-    for override in overrides:
-        if "=" not in override:
-            raise UserError(f"{override!r} is no key=value", fix="Write asr.grammar=digits, say.")
-    try:
-        given = OmegaConf.from_dotlist([_as_list(override) for override in overrides])
-        merged = OmegaConf.merge(OmegaConf.structured(RunConfig), values, given)
-        if OmegaConf.is_missing(merged, "testset"):
-            raise UserError("no test set is named", where=where, fix="Add testset: mini-en.")
-        config = OmegaConf.to_object(merged)
-    except OmegaConfBaseException as error:
-        raise _explain(error, where) from error
-    except (yaml.YAMLError, ValueError, TypeError) as error:
-        raise UserError(f"a value has the wrong form ({_one_line(error)})", where=where) from error
-    assert isinstance(config, RunConfig)
+    config = structured.merge(
+        RunConfig,
+        values,
+        [_as_list(override) for override in overrides],
+        where,
+        {"testset": "Add testset: mini-en."},
+    )
     _check(config, where)
     return config
 
 
 def _as_list(override: str) -> str:
     """``metrics=wer,health``, as ``--metrics`` takes it, in YAML."""
-    key, _, value = override.partition("=")
-    return (
-        f"{key}=[{value}]" if key == "metrics" and not value.startswith(("[", "null")) else override
-    )
+    key, equals, value = override.partition("=")
+    bare = equals and key == "metrics" and not value.startswith(("[", "null"))
+    return f"{key}=[{value}]" if bare else override
 
 
 def literal(text: str) -> str:
@@ -134,23 +119,6 @@ def to_yaml(config: RunConfig) -> str:
 def to_dict(config: RunConfig) -> dict[str, Any]:
     """The configuration as plain values."""
     return asdict(config)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
-
-
-def _explain(error: OmegaConfBaseException, where: str) -> UserError:
-    key = str(error.full_key or "")
-    if "not in" in str(error) and key:
-        section = key.rpartition(".")[0]
-        known = OmegaConf.select(OmegaConf.structured(RunConfig), section or "")
-        names = known if section else OmegaConf.structured(RunConfig)
-        prefix = f"{section}." if section else ""
-        unknown = unknown_name("key", key, [f"{prefix}{name}" for name in names])
-        return UserError(unknown.what, where=where, fix=unknown.fix)
-    first = str(error).partition("\n")[0]
-    return UserError(first, where=f"{where}, key {key}" if key else where)
 
 
 def _check(config: RunConfig, where: str) -> None:

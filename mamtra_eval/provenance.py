@@ -26,6 +26,8 @@ PACKAGES = (
     "openai-whisper",
     "speechbrain",
     "torchaudio",
+    "mamba-ssm",
+    "causal-conv1d",
 )
 
 

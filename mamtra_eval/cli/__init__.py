@@ -14,7 +14,17 @@ from typing import Annotated
 
 import typer
 
-from mamtra_eval.cli import doctor, evaluate, listing, report, testsets
+from mamtra_eval.cli import (
+    convert,
+    cost,
+    distill,
+    doctor,
+    evaluate,
+    layouts,
+    listing,
+    report,
+    testsets,
+)
 
 app = typer.Typer(
     name="mamtra-eval",
@@ -29,6 +39,11 @@ app.command()(report.report)
 app.command()(report.leaderboard)
 app.command("list")(listing.listing)
 app.command()(doctor.doctor)
+app.command()(distill.distill)
+app.command("rank-layers")(distill.rank_layers)
+app.command()(layouts.layouts)
+app.command()(cost.cost)
+app.add_typer(convert.app, name="convert")
 app.add_typer(testsets.app, name="testset")
 
 

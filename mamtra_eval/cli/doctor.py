@@ -13,6 +13,7 @@ EXTRAS = {
     "speechbrain": ("speaker", "speechbrain", "a second speaker encoder"),
     "torchaudio": ("speaker", "torchaudio", "audio for speechbrain"),
     "mamba_ssm": ("mamba", "mamba-ssm", "fused kernels, which need a CUDA device"),
+    "causal_conv1d": ("mamba", "causal-conv1d", "fused kernels, which need a CUDA device"),
 }
 """Module: its extra, its package, what it is for."""
 
@@ -46,7 +47,7 @@ def doctor(
 
     checks = [_core(name) for name in CORE]
     checks += [_extra(name) for name in EXTRAS]
-    checks += [_speaker_weights(), _dnsmos_networks(), _cuda()]
+    checks += [_speaker_weights(), _dnsmos_networks(), _cuda(), _kernels()]
     if as_json:
         typer.echo(json.dumps([check._asdict() for check in checks], indent=2, ensure_ascii=False))
     else:
@@ -116,3 +117,19 @@ def _cuda() -> Check:
     if not torch.cuda.is_available():
         return Check("CUDA", "absent", "no device: models run on the CPU")
     return Check("CUDA", "ok", torch.cuda.get_device_name())
+
+
+def _kernels() -> Check:
+    """Which kernels a Mamba-2 layer gets by ``auto``; a choice by name is never overruled."""
+    try:
+        import torch
+
+        from mamtra_eval.models import kernels
+    except Exception:  # reported above as broken
+        return Check("Mamba-2 kernels", "absent", "torch does not import")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    chosen = kernels.choose("auto", device)
+    fix = ""
+    if device == "cuda" and isinstance(chosen, kernels.TorchKernels):
+        fix = "The fused ones are much faster: pip install 'mamtra-eval[mamba]'"
+    return Check("Mamba-2 kernels", "ok", f"{chosen.description} on {device}", fix)

@@ -6,6 +6,7 @@ implementations that a measurement can name. Imported by ``kernels.choose`` alon
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from mamtra_eval.extras import extra_version, import_extra
@@ -28,16 +29,22 @@ class FusedKernels:
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """See ``Kernels.convolve``."""
+        # A copy, since the kernel asks for strides that are multiples of 8 and x is a slice; not
+        # contiguous(), which leaves the strides of a single token as they are.
+        channels_last = x.clone(memory_format=torch.contiguous_format).transpose(1, 2)
         convolved: Tensor = self._conv.causal_conv1d_fn(
-            x.transpose(1, 2), weight, bias, activation="silu"
+            channels_last, weight, bias, activation="silu"
         )
         return convolved.transpose(1, 2)
 
     def convolve_step(self, x: Tensor, memory: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """See ``Kernels.convolve_step``."""
+        kept = memory.to(x.dtype)  # itself if it has that type, which the kernel asks for
         convolved: Tensor = self._conv.causal_conv1d_update(
-            x, memory.transpose(1, 2), weight, bias, "silu"
+            x, kept.transpose(1, 2), weight, bias, "silu"
         )
+        if kept is not memory:
+            memory.copy_(kept)
         return convolved
 
     def scan(
@@ -65,6 +72,8 @@ class FusedKernels:
             b,
             c,
             d[:, None].expand(-1, size),
+            # Zero, but it must be there: the kernel looks at its strides.
+            dt_bias=dt.new_zeros(heads)[:, None].expand(-1, size),
         )
         return y
 

@@ -96,12 +96,14 @@ def stream(
     """Yield tokens as they are drawn; an item that yields no more has ended."""
     batch = _Decoding(decoder, items, config or DecodingConfig(), look_every=1)
     told = [0] * len(items)
-    while not batch.finished:
-        batch.advance()
+    while True:
         for item, tokens in enumerate(batch.tokens):
             for token in tokens[told[item] :]:
                 yield Emitted(item, token)
             told[item] = len(tokens)
+        if batch.finished:
+            return
+        batch.advance()
 
 
 class _Decoding:

@@ -1,0 +1,83 @@
+"""Structured configurations: plain values and ``key=value`` overrides over a dataclass.
+
+Unknown keys and wrong types are refused, with what is known in their place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mamtra_eval.errors import UserError, unknown_name
+
+Schema = TypeVar("Schema")
+
+
+def read_yaml(path: Path, begin: str) -> dict[str, Any]:
+    """A YAML file's mapping; UserError tells to ``begin`` with a key where it is none."""
+    try:
+        values = OmegaConf.to_container(OmegaConf.load(path))
+    except (yaml.YAMLError, OSError, UnicodeDecodeError, OmegaConfBaseException) as error:
+        raise UserError(f"not valid YAML ({one_line(error)})", where=str(path)) from error
+    if not isinstance(values, dict):
+        raise UserError("no mapping of keys to values", where=str(path), fix=f"Begin with {begin}:")
+    return {str(key): value for key, value in values.items()}
+
+
+def merge(
+    schema: type[Schema],
+    values: dict[str, Any],
+    overrides: Sequence[str],
+    where: str,
+    needed: dict[str, str],
+) -> Schema:
+    """An object of the dataclass ``schema``; UserError names what is wrong.
+
+    Args:
+        schema: the dataclass, whose fields may have dataclasses as types.
+        values: as a file has them.
+        overrides: ``key=value``, over the values.
+        where: the values come from, for errors.
+        needed: keys that must have a value, each with the advice for its absence.
+    """
+    for override in overrides:
+        if "=" not in override:
+            raise UserError(f"{override!r} is no key=value", fix="Write asr.grammar=digits, say.")
+    try:
+        merged = OmegaConf.merge(
+            OmegaConf.structured(schema), values, OmegaConf.from_dotlist(list(overrides))
+        )
+        absent = OmegaConf.missing_keys(merged)
+        for key, advice in needed.items():
+            if key in absent:
+                raise UserError(f"{key} is missing", where=where, fix=advice)
+        made = OmegaConf.to_object(merged)
+    except OmegaConfBaseException as error:
+        raise _explain(schema, error, where) from error
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        raise UserError(f"a value has the wrong form ({one_line(error)})", where=where) from error
+    assert isinstance(made, schema)
+    return made
+
+
+def one_line(error: Exception) -> str:
+    """An error's message without its line breaks."""
+    return " ".join(str(error).split())
+
+
+def _explain(schema: type[object], error: OmegaConfBaseException, where: str) -> UserError:
+    key = str(error.full_key or "")
+    if "not in" in str(error) and key:
+        section = key.rpartition(".")[0]
+        known = OmegaConf.select(OmegaConf.structured(schema), section or "")
+        names = known if section else OmegaConf.structured(schema)
+        prefix = f"{section}." if section else ""
+        unknown = unknown_name("key", key, [f"{prefix}{name}" for name in names])
+        return UserError(unknown.what, where=where, fix=unknown.fix)
+    first = str(error).partition("\n")[0]
+    return UserError(first, where=f"{where}, key {key}" if key else where)
