@@ -68,6 +68,16 @@ def rotation_table(positions: int, width: int, theta: float) -> Tensor:
     return torch.stack([torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)])
 
 
+def rotation_matrix(rotation: Rotation) -> Tensor:
+    """The same rotation as a matrix to multiply from the right: parts (…, 1, P) → (…, P, P).
+
+    For one token, a product with a small matrix is one operation in place of three.
+    """
+    half = rotation.cos.shape[-1] // 2
+    diagonal = torch.diag_embed(rotation.cos.squeeze(-2))
+    return diagonal + torch.diag_embed(rotation.sin.squeeze(-2)).roll(half, -2)
+
+
 def rotate(x: Tensor, rotation: Rotation) -> Tensor:
     """Rotate heads by their positions (rotate-half convention of Llama and Qwen)."""
     rolled = x.roll(x.shape[-1] // 2, -1)

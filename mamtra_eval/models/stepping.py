@@ -20,7 +20,7 @@ from mamtra_eval.models.attention import Attention
 from mamtra_eval.models.cache import AttentionCache, Cache, MambaCache
 from mamtra_eval.models.decoder import Decoder, Layer
 from mamtra_eval.models.kernels import Kernels
-from mamtra_eval.models.layers import RmsNorm, Rotation, rotate
+from mamtra_eval.models.layers import RmsNorm, rotation_matrix
 from mamtra_eval.models.mamba2 import Mamba2
 
 SMALL = 1 << 20
@@ -34,13 +34,13 @@ class StepContext(NamedTuple):
         slot: int64 (1,), the cache slot of the token.
         window: how many slots attention looks at, from the first.
         mask: added to the scores, (B, 1, 1, window); ``None`` if all of the window is visible.
-        rotation: of the token's position in each item.
+        rotation: matrices that turn heads to the token's position in each item, (B, P, P).
     """
 
     slot: Tensor
     window: int
     mask: Tensor | None
-    rotation: Rotation
+    rotation: Tensor
 
 
 class Stepper:
@@ -86,9 +86,10 @@ class Stepper:
             hidden = (slots < cache.starts[:, None]) | (slots > slot)
             mask = torch.zeros(hidden.shape, dtype=dtype, device=slot.device)
             mask = mask.masked_fill_(hidden, -torch.inf)[:, None, None]
-        positions = (slot - cache.starts)[:, None] if masked else slot
+        positions = slot - cache.starts if masked else slot
         rotation = self._decoder.rotation(positions, dtype, cache.capacity)
-        return StepContext(slot, window, mask, Rotation(*(part.squeeze(-3) for part in rotation)))
+        matrices = rotation_matrix(rotation).expand(cache.batch, -1, -1)
+        return StepContext(slot, window, mask, matrices)
 
 
 def _by_columns(weight: Tensor) -> Tensor:
@@ -157,16 +158,19 @@ class _AttentionStep:
         assert isinstance(cache, AttentionCache)
         batch, turning = len(x), self._heads + self._kv_heads
         heads = torch.addmm(self._qkv[0], x, self._qkv[1]).view(batch, -1, self._size)
-        turned = rotate(heads[:, :turning], context.rotation)
+        turned = torch.bmm(heads[:, :turning], context.rotation)
+        key, value = turned[:, self._heads :, None], heads[:, turning:, None]
         keys, values = cache
-        keys.index_copy_(2, context.slot, turned[:, self._heads :, None].to(keys.dtype))
-        values.index_copy_(2, context.slot, heads[:, turning:, None].to(values.dtype))
-        mixed = F.scaled_dot_product_attention(
-            turned[:, : self._heads].reshape(batch, self._kv_heads, -1, self._size),
-            keys[:, :, : context.window].to(x.dtype),
-            values[:, :, : context.window].to(x.dtype),
-            attn_mask=context.mask,
-        )
+        seen, told = keys[:, :, : context.window], values[:, :, : context.window]
+        if keys.dtype is not x.dtype:  # asked first: a conversion to the same type takes its time
+            keys.index_copy_(2, context.slot, key.to(keys.dtype))
+            values.index_copy_(2, context.slot, value.to(values.dtype))
+            seen, told = seen.to(x.dtype), told.to(x.dtype)
+        else:
+            keys.index_copy_(2, context.slot, key)
+            values.index_copy_(2, context.slot, value)
+        queries = turned[:, : self._heads].view(batch, self._kv_heads, -1, self._size)
+        mixed = F.scaled_dot_product_attention(queries, seen, told, attn_mask=context.mask)
         return torch.addmm(residual, mixed.reshape(batch, -1), self._out)
 
 
