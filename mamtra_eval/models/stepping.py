@@ -23,9 +23,6 @@ from mamtra_eval.models.kernels import Kernels
 from mamtra_eval.models.layers import RmsNorm, rotation_matrix
 from mamtra_eval.models.mamba2 import Mamba2
 
-SMALL = 1 << 20
-"""Numbers of a matrix up to which a transposed copy is made for steps on a CPU."""
-
 
 class StepContext(NamedTuple):
     """What every layer needs to know of a step.
@@ -55,7 +52,7 @@ class Stepper:
         ]
         self._norm = _NormStep(decoder.norm)
         self._embedding = decoder.embedding.weight
-        self._head = (decoder.head.bias, _by_columns(decoder.head.weight))
+        self._head = (decoder.head.bias, decoder.head.weight.t())
 
     def advance(self, ids: Tensor, cache: Cache, *, masked: bool) -> Tensor:
         """Feed ids int64 (B,) into the next slot of the cache; logits (B, speech_rows)."""
@@ -92,16 +89,6 @@ class Stepper:
         return StepContext(slot, window, mask, matrices)
 
 
-def _by_columns(weight: Tensor) -> Tensor:
-    """A matrix (out, in) as (in, out), laid out for the product where that pays.
-
-    On a CPU the product of a few rows with a small matrix takes half the time if it need not walk
-    across its rows. A large one is bound by reading it, and a copy would double the memory.
-    """
-    small = weight.device.type == "cpu" and weight.numel() <= SMALL
-    return weight.t().contiguous() if small else weight.t()
-
-
 class _NormStep:
     """A root-mean-square norm of (B, D).
 
@@ -133,8 +120,8 @@ class _LayerStep:
             _AttentionStep(mixer) if isinstance(mixer, Attention) else _MambaStep(mixer, kernels)
         )
         self._mlp_norm = _NormStep(layer.mlp_norm)
-        self._gate_up = _by_columns(layer.mlp.gate_up.weight)
-        self._down = _by_columns(layer.mlp.down.weight)
+        self._gate_up = layer.mlp.gate_up.weight.t()
+        self._down = layer.mlp.down.weight.t()
 
     def __call__(
         self, x: Tensor, context: StepContext, cache: AttentionCache | MambaCache
@@ -149,8 +136,8 @@ class _AttentionStep:
 
     def __init__(self, mixer: Attention) -> None:
         self._heads, self._kv_heads, self._size = mixer.heads, mixer.kv_heads, mixer.head_dim
-        self._qkv = (mixer.qkv.bias, _by_columns(mixer.qkv.weight))
-        self._out = _by_columns(mixer.out.weight)
+        self._qkv = (mixer.qkv.bias, mixer.qkv.weight.t())
+        self._out = mixer.out.weight.t()
 
     def __call__(
         self, residual: Tensor, x: Tensor, context: StepContext, cache: AttentionCache | MambaCache
@@ -180,14 +167,14 @@ class _MambaStep:
     def __init__(self, mixer: Mamba2, kernels: Kernels) -> None:
         config = mixer.config
         self._kernels = kernels
-        self._in = (mixer.in_proj.bias, _by_columns(mixer.in_proj.weight))
+        self._in = (mixer.in_proj.bias, mixer.in_proj.weight.t())
         self._inner, self._heads, self._size = config.inner, config.heads, config.head_dim
         self._shared = 2 * config.kv_inner
         self._conv = (mixer.conv_weight, mixer.conv_bias)
         self._dt_bias = mixer.dt_bias.float()
         self._a, self._d = mixer.decay(), mixer.D.float()
         self._norm = (mixer.norm.weight, mixer.norm.eps, config.heads)
-        self._out = _by_columns(mixer.out_proj.weight)
+        self._out = mixer.out_proj.weight.t()
 
     def __call__(
         self, residual: Tensor, x: Tensor, context: StepContext, cache: AttentionCache | MambaCache
