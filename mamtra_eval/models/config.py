@@ -75,8 +75,11 @@ class DecoderConfig:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise UserError(f"{name} of a decoder must be a positive integer, not {value!r}")
-        if self.text_vocabulary < 0:
-            raise UserError("text_vocabulary of a decoder must not be negative")
+        if not isinstance(self.text_vocabulary, int) or self.text_vocabulary < 0:
+            raise UserError(
+                "text_vocabulary of a decoder must not be negative, and an integer, not "
+                f"{self.text_vocabulary!r}"
+            )
         if self.heads % self.kv_heads:
             raise UserError(f"{self.heads} heads can't share {self.kv_heads} kv_heads evenly")
         if self.head_dim % 2:

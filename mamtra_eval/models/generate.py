@@ -2,8 +2,9 @@
 
 ``generate`` returns whole sequences, ``stream`` yields the tokens of every step as they come. Both
 take one path for teacher and hybrid. An item stops at its own stop token or at its own maximum
-length, and finished items leave the batch once they are half of it. The tokens of an item do not
-depend on its company: padding leaves no trace and randomness is the item's own.
+length. Finished items leave the batch once they are half of it, where no graph fixes its size. The
+tokens of an item do not depend on its company: padding leaves no trace and randomness is the
+item's own.
 
 On a CUDA device steps are replayed from captured graphs (``graphs``); ``graphs=False`` runs them
 one operation at a time, as everywhere else.

@@ -101,9 +101,8 @@ class Sampler:
 
     def draw(self, logits: Tensor) -> Tensor:
         """The next token of each item, int64 (B,), from logits (B, V)."""
-        scores = logits.float()
-        if self.config.temperature != 1.0:
-            scores = scores / self.config.temperature
+        # A copy in any case: the caller's logits stay as they are.
+        scores = logits.float() / self.config.temperature
         early = self.count < self._minimum
         scores[:, self.eos].masked_fill_(early, -torch.inf)
         token = self._choose(scores)
