@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from _gpu_bench import Bench
-from _kernel_values import error, operations
+from _kernel_values import Operation, error, operations
 from _models import prompts, shape
 from torch import Tensor
 
@@ -32,30 +34,32 @@ def compare_kernels(bench: Bench) -> None:
     if fused is None:
         return
     twin = TorchKernels()
-    other = "fused" if bench.cuda else "twin again"
     bench.say(f"1. {fused.description} against the twin {twin.description}")
     config = shape(bench.given.size, "0:1")
     for kind in ("fp32", "bf16"):
         for operation in operations(config, bench.device, dtype(kind)):
-            references = operation.in_float32().values(twin)
-            outputs = operation.outputs
+            _compare(bench, operation, f"{operation.label} {kind}", twin, fused)
 
-            def errors(kernels: Kernels) -> str:
-                pairs = zip(outputs, operation.values(kernels), references, strict=True)  # noqa: B023
-                return "; ".join(f"{label} {error(found, true)}" for label, found, true in pairs)
 
-            def speed() -> str:
-                times = [
-                    bench.seconds(lambda k=k: operation.run(k), bench.steps)  # noqa: B023
-                    for k in (twin, fused)
-                ]
-                return f"twin {1e6 * times[0]:.1f} us, {other} {1e6 * times[1]:.1f} us"
+def _compare(bench: Bench, operation: Operation, label: str, twin: Kernels, fused: Kernels) -> None:
+    """Errors against the twin in float32, and times, of one operation."""
+    references = operation.in_float32().values(twin)
+    other = "fused" if bench.cuda else "twin again"
 
-            label = f"{operation.label} {kind}"
-            if kind != "fp32" and bench.cuda:
-                bench.attempt(f"{label}: twin", lambda: errors(twin))
-            bench.attempt(f"{label}: {other}", lambda: errors(fused))
-            bench.attempt(f"{label}: speed", speed)
+    def errors(kernels: Kernels) -> str:
+        parts = zip(operation.outputs, operation.values(kernels), references, strict=True)
+        return "; ".join(f"{output} {error(found, true)}" for output, found, true in parts)
+
+    def speed() -> str:
+        times = [
+            bench.seconds(partial(operation.run, kernels), bench.steps) for kernels in (twin, fused)
+        ]
+        return f"twin {1e6 * times[0]:.1f} us, {other} {1e6 * times[1]:.1f} us"
+
+    if not label.endswith("fp32") and bench.cuda:
+        bench.attempt(f"{label}: twin", partial(errors, twin))
+    bench.attempt(f"{label}: {other}", partial(errors, fused))
+    bench.attempt(f"{label}: speed", speed)
 
 
 @torch.inference_mode()

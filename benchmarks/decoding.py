@@ -72,7 +72,8 @@ def agreement(first: list[list[int]], second: list[list[int]], tokens: int) -> s
     for made in (*first, *second):
         if len(made) != tokens:
             raise SystemExit(f"{len(made)} tokens were made where {tokens} were asked for")
-    same = sum(a == b for one, two in zip(first, second, strict=True) for a, b in zip(one, two))  # noqa: B905 -- checked above
+    pairs = zip(first, second, strict=True)
+    same = sum(a == b for one, two in pairs for a, b in zip(one, two, strict=True))
     total = tokens * len(first)
     return f"all {total}" if same == total else f"{same} of {total}"
 

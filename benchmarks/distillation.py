@@ -1,6 +1,6 @@
 """Distillation on a toy language: every ratio and its controls at equal budget, side by side.
 
-    python benchmarks/distillation.py OUT [--seeds N] [--steps N]
+    python benchmarks/distillation.py [--out OUT] [--seeds N] [--steps N]
 
 The language: each text token is spoken as three speech tokens; the third also depends on the text
 token before it and is random one time in ten. A 24-layer teacher of width 64 learns it from 2,000
@@ -116,8 +116,11 @@ def untrained(folder: Path) -> float:
 def main() -> None:
     """Print one line per student."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("out", type=Path, help="folder for everything that is made")
-    parser.add_argument("--seeds", type=int, default=3, help="trainings of each student (3)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("reports/.distillation"),
+        help="folder for everything that is made (reports/.distillation)",
+    )  # fmt: skip
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each student (1)")
     parser.add_argument("--steps", type=int, default=120, help="steps of a student (120)")
     parser.add_argument("--teacher-steps", type=int, default=500, help="of the teacher (500)")
     options = parser.parse_args()

@@ -16,12 +16,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 import torch
 from _gpu_bench import PASSES, Bench
 from _gpu_kernels import compare_decoders, compare_kernels
 from _models import RATIOS, name, numbers, prompts
+from torch import Tensor
 
 from mamtra_eval import provenance
 from mamtra_eval.models.cache import Cache
@@ -100,7 +102,9 @@ def steady(bench: Bench, decoder: Decoder, batch: int, context: int) -> str:
         replay = Graphs(decoder, cache, sampler).replay
     else:
         stepper = Stepper(decoder)
-        replay = lambda ids: sampler.draw(stepper.advance(ids, cache, masked=False))  # noqa: E731
+
+        def replay(ids: Tensor) -> Tensor:
+            return sampler.draw(stepper.advance(ids, cache, masked=False))
 
     def step() -> None:
         nonlocal last
@@ -120,7 +124,7 @@ def rates(bench: Bench) -> None:
         decoder = bench.decoder(ratio)
         for batch in bench.given.batches:
             for context in bench.given.contexts:
-                told = lambda b=batch, c=context, d=decoder: steady(bench, d, b, c)  # noqa: E731
+                told = partial(steady, bench, decoder, batch, context)
                 bench.attempt(f"{name(ratio)}, batch {batch}, context {context}", told)
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -84,13 +85,17 @@ def recomputed(decoder: Decoder, prompt: list[int], tokens: int) -> list[int]:
     return ids[len(prompt) :]
 
 
+def _cached(decoder: Decoder, item: Item) -> list[int]:
+    return generate(decoder, [item], GREEDY)[0].tokens
+
+
 def cached_against_none(decoder: Decoder, plan: Plan) -> None:
     """Part a: one line per number of generated tokens."""
     prompt = prompts(decoder.config, 1, PROMPT)[0]
     for tokens in plan.generated:
         item = Item(prompt, minimum=tokens, maximum=tokens)
-        cached = lambda item=item: generate(decoder, [item], GREEDY)[0].tokens  # noqa: E731
-        naive = lambda tokens=tokens: recomputed(decoder, prompt, tokens)  # noqa: E731
+        cached = partial(_cached, decoder, item)
+        naive = partial(recomputed, decoder, prompt, tokens)
         same = sum(a == b for a, b in zip(cached(), naive(), strict=True))
         times = interleaved([cached, naive], plan.passes)
         rates = tokens / times

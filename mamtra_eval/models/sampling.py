@@ -96,15 +96,18 @@ class Sampler:
         streams = np.stack([uniforms(seed, steps) for seed in seeds], axis=1)
         self._uniforms = torch.from_numpy(streams).to(device)  # (steps, B, 2)
         self._minimum = torch.tensor(list(minimum), device=device)
+        self._longest_minimum = max(minimum)
         self._history = torch.full((len(seeds), config.window), -1, device=device)
         self.count = torch.zeros(1, dtype=torch.int64, device=device)
 
     def draw(self, logits: Tensor) -> Tensor:
         """The next token of each item, int64 (B,), from logits (B, V)."""
-        # A copy in any case: the caller's logits stay as they are.
-        scores = logits.float() / self.config.temperature
-        early = self.count < self._minimum
-        scores[:, self.eos].masked_fill_(early, -torch.inf)
+        scores = logits.float()
+        if self.config.temperature != 1.0:
+            scores = scores / self.config.temperature
+        if scores.device.type != "cpu" or int(self.count) < self._longest_minimum:
+            scores = scores.clone()  # the caller's logits stay as they are
+            scores[:, self.eos].masked_fill_(self.count < self._minimum, -torch.inf)
         token = self._choose(scores)
         if self.config.watches_repetition:
             self._history.copy_(torch.cat([self._history[:, 1:], token[:, None]], dim=1))

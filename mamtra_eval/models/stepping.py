@@ -148,7 +148,7 @@ class _AttentionStep:
         turned = torch.bmm(heads[:, :turning], context.rotation)
         key, value = turned[:, self._heads :, None], heads[:, turning:, None]
         keys, values = cache
-        seen, told = keys[:, :, : context.window], values[:, :, : context.window]
+        seen, told = keys.narrow(2, 0, context.window), values.narrow(2, 0, context.window)
         if keys.dtype is not x.dtype:  # asked first: a conversion to the same type takes its time
             keys.index_copy_(2, context.slot, key.to(keys.dtype))
             values.index_copy_(2, context.slot, value.to(values.dtype))
