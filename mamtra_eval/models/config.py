@@ -19,6 +19,7 @@ Speech comes first so that a generated id is the next input as it is. The head s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
@@ -80,6 +81,11 @@ class DecoderConfig:
                 "text_vocabulary of a decoder must not be negative, and an integer, not "
                 f"{self.text_vocabulary!r}"
             )
+        for name in ("norm_eps", "mixer_norm_eps", "rope_theta"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise UserError(
+                    f"{name} of a decoder must be positive and finite, not {getattr(self, name)!r}"
+                )
         if self.heads % self.kv_heads:
             raise UserError(f"{self.heads} heads can't share {self.kv_heads} kv_heads evenly")
         if self.head_dim % 2:
@@ -125,6 +131,11 @@ class DecoderConfig:
     def stops(self) -> tuple[int, ...]:
         """All ids that end an utterance in decoding."""
         return tuple(range(self.speech_codes, self.speech_rows))
+
+    @property
+    def fill(self) -> int:
+        """The stop that asks for more text where text and speech are interleaved."""
+        return self.speech_codes + 2
 
     @property
     def sos(self) -> int:

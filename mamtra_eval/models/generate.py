@@ -22,6 +22,7 @@ from torch import Tensor
 from mamtra_eval.errors import UserError
 from mamtra_eval.models.cache import Cache
 from mamtra_eval.models.decoder import Decoder
+from mamtra_eval.models.feeding import Feeder
 from mamtra_eval.models.graphs import Graphs
 from mamtra_eval.models.sampling import Sampler, SamplerConfig
 from mamtra_eval.models.stepping import Stepper
@@ -41,12 +42,15 @@ class Item:
         prompt: input ids (``sequences.zero_shot`` makes them).
         seed: of this item's random numbers.
         minimum, maximum: speech tokens at the least (eos is kept back) and at the most.
+        feed: input ids that enter one by one, each time the decoder draws ``fill``; until all are
+            in, the item can't end (``feeding``). ``minimum`` then counts the fills too.
     """
 
     prompt: Sequence[int]
     seed: int = 0
     minimum: int = 0
     maximum: int = 750
+    feed: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,7 @@ class _Decoding:
         _check(items)
         self.tokens: list[list[int]] = [[] for _ in items]
         self.stopped = [False] * len(items)
+        self._fed = [0] * len(items)
         self._items = items
         self._decoder = decoder
         self._stepper = Stepper(decoder)
@@ -130,7 +135,7 @@ class _Decoding:
         if not self._rows:
             return
         kept = [items[index] for index in self._rows]
-        steps = max(item.maximum for item in kept)
+        steps = max(item.maximum + len(item.feed) for item in kept)
         capacity = max(len(item.prompt) for item in kept) + steps
         self._cache = Cache(
             decoder.config, len(kept), capacity, device=decoder.device,
@@ -140,11 +145,15 @@ class _Decoding:
             config.sampler, [item.seed for item in kept], [item.minimum for item in kept],
             steps + CHECK_EVERY, decoder.config.eos, decoder.device,
         )  # fmt: skip
+        feeds = [item.feed for item in kept]
+        self._feeder = (
+            Feeder(feeds, decoder.config, decoder.device) if any(map(len, feeds)) else None
+        )
         with torch.inference_mode():
             logits = decoder.prefill([item.prompt for item in kept], self._cache)
-            self._last = self._sampler.draw(logits)
+            self._last = self._draw(logits)
         self._masked = bool((self._cache.starts > 0).any())
-        self._graphs = Graphs(decoder, self._cache, self._sampler) if (
+        self._graphs = Graphs(decoder, self._cache, self._sampler, self._feeder) if (
             on_cuda and config.graphs
         ) else None  # fmt: skip
         self._take(self._last)
@@ -160,9 +169,14 @@ class _Decoding:
         if self._graphs is not None:
             self._last = self._graphs.replay(self._last)
         else:
-            logits = self._stepper.advance(self._last, self._cache, masked=self._masked)
-            self._last = self._sampler.draw(logits)
+            inputs = self._last if self._feeder is None else self._feeder.swap(self._last)
+            logits = self._stepper.advance(inputs, self._cache, masked=self._masked)
+            self._last = self._draw(logits)
         self._take(self._last)
+
+    def _draw(self, logits: Tensor) -> Tensor:
+        allowed = logits if self._feeder is None else self._feeder.allow(logits)
+        return self._sampler.draw(allowed)
 
     def _take(self, drawn: Tensor) -> None:
         """Remember drawn tokens, and now and then look at them."""
@@ -183,7 +197,10 @@ class _Decoding:
     def _append(self, index: int, token: int) -> None:
         if self._ended(index):
             return
-        if token in self._decoder.config.stops:
+        config = self._decoder.config
+        if token == config.fill and self._fed[index] < len(self._items[index].feed):
+            self._fed[index] += 1
+        elif token in config.stops:
             self.stopped[index] = True
         else:
             self.tokens[index].append(token)
@@ -196,6 +213,8 @@ class _Decoding:
         rows = torch.tensor(alive, device=self._last.device)
         self._cache.select(rows)
         self._sampler.select(rows)
+        if self._feeder is not None:
+            self._feeder.select(rows)
         self._last = self._last[rows]
         self._masked = bool((self._cache.starts > 0).any())
         self._rows = [self._rows[row] for row in alive]

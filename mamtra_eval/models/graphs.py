@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mamtra_eval.models.cache import Cache
 from mamtra_eval.models.decoder import Decoder
+from mamtra_eval.models.feeding import Feeder
 from mamtra_eval.models.sampling import Sampler
 from mamtra_eval.models.stepping import Stepper
 
@@ -29,11 +30,14 @@ class StaticStep:
 
     Args:
         decoder, cache, sampler: of the batch; the cache holds the prompts already.
+        feeder: of its interleaved text, if there is any.
     """
 
-    def __init__(self, decoder: Decoder, cache: Cache, sampler: Sampler) -> None:
+    def __init__(
+        self, decoder: Decoder, cache: Cache, sampler: Sampler, feeder: Feeder | None = None
+    ) -> None:
         self._stepper = Stepper(decoder)
-        self.cache, self.sampler = cache, sampler
+        self.cache, self.sampler, self.feeder = cache, sampler, feeder
         device = decoder.device
         self.ids = torch.zeros(cache.batch, dtype=torch.int64, device=device)
         self.slot = torch.full((1,), cache.length, dtype=torch.int64, device=device)
@@ -41,14 +45,18 @@ class StaticStep:
     def run(self, window: int) -> None:
         """Feed ``ids`` at ``slot``, put the drawn tokens into ``ids``, advance ``slot``."""
         context = self._stepper.context(self.slot, window, self.cache, masked=True)
-        logits = self._stepper.step(self.ids, context, self.cache)
+        inputs = self.ids if self.feeder is None else self.feeder.swap(self.ids)
+        logits = self._stepper.step(inputs, context, self.cache)
+        if self.feeder is not None:
+            logits = self.feeder.allow(logits)
         self.ids.copy_(self.sampler.draw(logits))
         self.slot += 1
 
     def state(self) -> list[Tensor]:
         """Every tensor that a step changes, for saving around a warm-up."""
         cached = [part for layer in self.cache.layers for part in layer]
-        return [self.ids, self.slot, *cached, *self.sampler.state()]
+        fed = self.feeder.state() if self.feeder is not None else []
+        return [self.ids, self.slot, *cached, *self.sampler.state(), *fed]
 
 
 def window_for(length: int, capacity: int) -> int:
@@ -59,8 +67,10 @@ def window_for(length: int, capacity: int) -> int:
 class Graphs:
     """The graphs of one batch, captured when first needed."""
 
-    def __init__(self, decoder: Decoder, cache: Cache, sampler: Sampler) -> None:
-        self._step = StaticStep(decoder, cache, sampler)
+    def __init__(
+        self, decoder: Decoder, cache: Cache, sampler: Sampler, feeder: Feeder | None = None
+    ) -> None:
+        self._step = StaticStep(decoder, cache, sampler, feeder)
         self._cache = cache
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
 
