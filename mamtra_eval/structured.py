@@ -5,6 +5,7 @@ Unknown keys and wrong types are refused, with what is known in their place.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -47,11 +48,12 @@ def merge(
     """
     for override in overrides:
         if "=" not in override:
-            raise UserError(f"{override!r} is no key=value", fix="Write asr.grammar=digits, say.")
+            raise UserError(
+                f"{override!r} is no key=value", fix="Write section.key=value, without spaces."
+            )
     try:
-        merged = OmegaConf.merge(
-            OmegaConf.structured(schema), values, OmegaConf.from_dotlist(list(overrides))
-        )
+        given = OmegaConf.from_dotlist([_quoted(override) for override in overrides])
+        merged = OmegaConf.merge(OmegaConf.structured(schema), values, given)
         absent = OmegaConf.missing_keys(merged)
         for key, advice in needed.items():
             if key in absent:
@@ -63,6 +65,11 @@ def merge(
         raise UserError(f"a value has the wrong form ({one_line(error)})", where=where) from error
     assert isinstance(made, schema)
     return made
+
+
+def _quoted(override: str) -> str:
+    """An override in which ``1:5`` stays a ratio: YAML would read a number in base 60."""
+    return re.sub(r"=(\d+:\d+)$", r"='\1'", override)
 
 
 def one_line(error: Exception) -> str:

@@ -63,18 +63,19 @@ def _decoder(name: str) -> DecoderConfig:
     import yaml
 
     from mamtra_eval.errors import UserError, unknown_name
-    from mamtra_eval.models import config
+    from mamtra_eval.models import checkpoint, config
 
     if name in config.PRESETS:
         return config.preset(name)
     path = Path(name)
     if not path.exists():
         raise unknown_name("preset or checkpoint", name, config.PRESETS)
-    path = path / "config.yaml" if path.is_dir() else path
+    if path.is_dir():
+        return checkpoint.read_config(path)
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
         values = dict(found["decoder"])
-    except (yaml.YAMLError, OSError, ValueError, KeyError, TypeError) as error:
+    except (yaml.YAMLError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(
             f"no configuration of a decoder ({' '.join(str(error).split())})",
             where=str(path),

@@ -8,6 +8,7 @@ states compared relative to the teacher's size, AdamW with a cosine schedule. Ev
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from mamtra_eval import structured
+from mamtra_eval.distill.linearize import CONVOLUTIONS
 from mamtra_eval.errors import UserError, unknown_name
 from mamtra_eval.models.cache import DTYPES
 
@@ -29,13 +31,14 @@ class StudentConfig:
     """The network to be trained.
 
     ``start``: ``linearized`` (from the teacher's weights), ``random``, or the folder of a
-    checkpoint. The layout comes from ``layout`` (indices), or else ``ratio`` and ``placement``,
-    with ``ranking`` a file of ``rank-layers``. ``shape`` is a preset's name, or fields of a
-    decoder over it (``preset`` names it), for a student without a teacher.
+    checkpoint. The layout comes from ``layout`` (indices), or else ``ratio`` (1:1 unless given) and
+    ``placement``, with ``ranking`` a file of ``rank-layers``; a checkpoint has its own. ``shape``
+    is a preset's name, or fields of a decoder over it (``preset`` names it), for a student
+    without a teacher.
     """
 
     start: str = "linearized"
-    ratio: str = "1:1"
+    ratio: str | None = None
     placement: str | None = None
     layout: list[int] | None = None
     ranking: str | None = None
@@ -152,6 +155,14 @@ def _check_names(config: DistillConfig) -> None:
         raise unknown_name("loss.kl_direction", config.loss.kl_direction, DIRECTIONS)
     if config.precision not in DTYPES:
         raise unknown_name("precision", config.precision, DTYPES)
+    student = config.student
+    if student.conv not in CONVOLUTIONS:
+        raise unknown_name("student.conv", student.conv, CONVOLUTIONS)
+    if student.layout is not None and (student.ratio or student.placement or student.ranking):
+        raise UserError(
+            "student.layout names the layers itself",
+            fix="Leave student.ratio, student.placement and student.ranking out.",
+        )
     for part in config.freeze:
         if part not in PARTS:
             raise unknown_name("part to freeze", part, PARTS)
@@ -166,12 +177,17 @@ def _check_numbers(config: DistillConfig, where: str) -> None:
         ("optimizer.weight_decay", optimizer.weight_decay, 0), ("seed", config.seed, 0),
         ("data.batch_tokens", config.data.batch_tokens, 1),
         ("data.max_length", config.data.max_length, 1), ("log_every", config.log_every, 1),
-        ("evaluate_every", config.evaluate_every, 1), ("threads", config.threads or 1, 1),
+        ("evaluate_every", config.evaluate_every, 1),
+        ("threads", 1 if config.threads is None else config.threads, 1),
         ("checkpoint_every", config.checkpoint_every, 1),
     ]  # fmt: skip
     for key, value, bound in least:
-        if not value >= bound:
-            raise UserError(f"{key} must be at least {bound:g}, not {value:g}", where=where)
+        if not bound <= value < math.inf:
+            raise UserError(
+                f"{key} must be finite and at least {bound:g}, not {value:g}", where=where
+            )
+    if not config.seed < 2**63:
+        raise UserError(f"seed must be below 2^63, not {config.seed}", where=where)
     fractions = [
         ("loss.kl_alpha", loss.kl_alpha), ("optimizer.warmup", optimizer.warmup),
         ("optimizer.final", optimizer.final), ("optimizer.beta1", optimizer.beta1),
@@ -180,8 +196,8 @@ def _check_numbers(config: DistillConfig, where: str) -> None:
     for key, value in fractions:
         if not 0 <= value < 1:
             raise UserError(f"{key} must lie from 0 to below 1, not {value:g}", where=where)
-    if not loss.temperature > 0:
-        raise UserError("loss.temperature must be positive", where=where)
+    if not 0 < loss.temperature < math.inf:
+        raise UserError("loss.temperature must be positive and finite", where=where)
     if loss.ce == loss.kl == loss.hidden == 0:
         raise UserError("all losses have weight 0", where=where, fix="Give one a weight.")
 

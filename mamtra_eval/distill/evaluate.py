@@ -33,7 +33,7 @@ class HeldOut(NamedTuple):
 def evaluate(
     decoder: Decoder, teacher: Decoder | None, examples: Sequence[Example], batch_tokens: int
 ) -> HeldOut:
-    """Score examples; UserError-free: what can't be scored was refused when it was read."""
+    """Score examples, which have at least one target."""
     ce = kl = agreeing = 0.0
     tokens = 0
     lengths = [len(example.ids) for example in examples]
@@ -49,7 +49,7 @@ def evaluate(
             kl += float(skew_kl(reference, logits, batch.targets, alpha=0.0))
             same = reference[scored].argmax(-1) == logits[scored].argmax(-1)
             agreeing += float(same.sum())
-    n = max(1, tokens)
+    n = tokens
     if teacher is None:
         return HeldOut(ce / n, None, None, tokens)
     return HeldOut(ce / n, kl / n, agreeing / n, tokens)

@@ -15,6 +15,8 @@ from mamtra_eval.distill.config import OptimizerConfig
 from mamtra_eval.models.decoder import Decoder, Layer
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
+STEPS = "optimizer_steps"
+"""AdamW's own count, the same for all parameters: fp16 skips steps that overflow."""
 
 
 def learning_rate(step: int, config: OptimizerConfig) -> float:
@@ -75,16 +77,15 @@ def moments(decoder: Decoder, optimizer: torch.optim.AdamW) -> dict[str, Tensor]
         for moment in MOMENTS:
             if parameter in optimizer.state:
                 found[f"{moment}/{name}"] = optimizer.state[parameter][moment]
+                found[STEPS] = optimizer.state[parameter]["step"]
     return found
 
 
-def restore(
-    decoder: Decoder, optimizer: torch.optim.AdamW, kept: dict[str, Tensor], step: int
-) -> None:
-    """Put the tensors of ``moments`` back, after ``step`` steps."""
+def restore(decoder: Decoder, optimizer: torch.optim.AdamW, kept: dict[str, Tensor]) -> None:
+    """Put the tensors of ``moments`` back."""
     for name, parameter in decoder.named_parameters():
         if f"{MOMENTS[0]}/{name}" in kept:
             optimizer.state[parameter] = {
-                "step": torch.tensor(float(step)),
+                "step": kept[STEPS].clone(),
                 **{moment: kept[f"{moment}/{name}"].clone() for moment in MOMENTS},
             }

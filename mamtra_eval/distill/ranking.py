@@ -23,22 +23,25 @@ from mamtra_eval.distill.evaluate import evaluate
 from mamtra_eval.distill.linearize import linearize
 from mamtra_eval.errors import UserError, unknown_name
 from mamtra_eval.models.decoder import Decoder
-from mamtra_eval.models.sequences import Example, collate
+from mamtra_eval.models.sequences import Example, collate, refuse_unscored
 from mamtra_eval.progress import Progress, Silent
 
-KINDS = ("damage", "cosine")
+KINDS = {"damage": "CE", "cosine": "Cosine"}
+"""How a ranking is measured, and its kind in ``models.layout``."""
 
 
 class Ranking(NamedTuple):
     """Layers, the most important first.
 
     Attributes:
-        kind: how it was measured.
+        kind: CE or Cosine, of ``models.layout.KINDS``.
+        by: how it was measured.
         ranking: layer indices.
         values: the measure by layer index: rise of the cross-entropy in nats, or cosine.
     """
 
     kind: str
+    by: str
     ranking: list[int]
     values: list[float]
 
@@ -46,21 +49,25 @@ class Ranking(NamedTuple):
 def rank(
     teacher: Decoder,
     examples: Sequence[Example],
-    kind: str = "damage",
+    by: str = "damage",
     *,
     batch_tokens: int = 4000,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Ranking:
-    """Measure a ranking on held-out examples; UserError for a teacher with Mamba-2 layers."""
-    if kind not in KINDS:
-        raise unknown_name("kind of ranking", kind, KINDS)
+    """Measure a ranking on held-out examples.
+
+    UserError for a teacher with Mamba-2 layers, and for examples in which nothing is scored.
+    """
+    if by not in KINDS:
+        raise unknown_name("way to rank layers", by, KINDS)
+    refuse_unscored(examples, "the held-out examples")
     if teacher.config.mamba:
         raise UserError("a ranking is measured on a teacher of Transformer layers alone")
-    if kind == "cosine":
+    if by == "cosine":
         values = layer_cosines(teacher, examples, batch_tokens)
         order = sorted(range(len(values)), key=lambda index: values[index])
-        return Ranking(kind, order, values)
+        return Ranking(KINDS[by], by, order, values)
     base = evaluate(teacher, None, examples, batch_tokens).ce
     values = []
     with (progress or Silent()).stage("layers", teacher.config.layers) as advance:
@@ -70,7 +77,7 @@ def rank(
             values.append(evaluate(hybrid, None, examples, batch_tokens).ce - base)
             advance()
     order = sorted(range(len(values)), key=lambda index: -values[index])
-    return Ranking(kind, order, values)
+    return Ranking(KINDS[by], by, order, values)
 
 
 @torch.no_grad()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,9 @@ from mamtra_eval.errors import UserError
 from mamtra_eval.models import checkpoint, layout
 from mamtra_eval.models.config import PRESETS, DecoderConfig, from_dict, preset
 from mamtra_eval.models.decoder import Decoder
-from mamtra_eval.models.sequences import Example, read_examples
+from mamtra_eval.models.sequences import Example, read_examples, refuse_unscored
+
+DEFAULT_RATIO = "1:1"
 
 
 @dataclass
@@ -25,12 +26,13 @@ class Parts:
     train: list[Example]
     held_out: list[Example]
     hidden_layers: list[int]
-    teacher_hash: str | None
-    data_hash: str
+    inputs: dict[str, str]
+    """Hashes of what was read, by configuration key."""
 
 
 def prepare(config: DistillConfig) -> Parts:
     """Load and build everything; UserError for what does not go together."""
+    checkpoint.checked_device(config.device)
     teacher = None
     if config.teacher is not None:
         teacher = checkpoint.load(Path(config.teacher), kernels=config.kernels)
@@ -51,9 +53,17 @@ def prepare(config: DistillConfig) -> Parts:
         if held_out
         else [],
         hidden_layers=_hidden_layers(config, student.config.layers),
-        teacher_hash=checkpoint.weights_hash(Path(config.teacher)) if config.teacher else None,
-        data_hash=hashlib.sha256(train.read_bytes()).hexdigest(),
+        inputs=_inputs(config),
     )
+
+
+def _inputs(config: DistillConfig) -> dict[str, str]:
+    folders = {"teacher": config.teacher}
+    if config.student.start not in STARTS:
+        folders["student.start"] = config.student.start
+    files = {"data.train": config.data.train, "data.held_out": config.data.held_out}
+    hashes = {k: checkpoint.weights_hash(Path(v)) for k, v in folders.items() if v}
+    return hashes | {k: checkpoint.sha256(Path(v)) for k, v in files.items() if v}
 
 
 def student_layout(student: StudentConfig, layers: int) -> tuple[int, ...]:
@@ -61,14 +71,14 @@ def student_layout(student: StudentConfig, layers: int) -> tuple[int, ...]:
     if student.layout is not None:
         return tuple(student.layout)
     ranking = layout.ranking_from_file(Path(student.ranking)) if student.ranking else None
-    ratio = layout.Ratio.parse(student.ratio)
+    ratio = layout.Ratio.parse(student.ratio or DEFAULT_RATIO)
     return layout.transformer_layers(ratio, layers, student.placement, ranking)
 
 
 def _student(config: DistillConfig, teacher: Decoder | None) -> Decoder:
     student = config.student
     if student.start not in STARTS:
-        return checkpoint.load(Path(student.start), kernels=config.kernels)
+        return _continued(student, config.kernels)
     if student.start == "linearized":
         assert teacher is not None  # the configuration was checked
         return linearize(
@@ -82,6 +92,21 @@ def _student(config: DistillConfig, teacher: Decoder | None) -> Decoder:
     return random_hybrid(shape.with_layout(student_layout(student, shape.layers)), config.seed)
 
 
+def _continued(student: StudentConfig, kernels: str) -> Decoder:
+    """A checkpoint to go on from; UserError if another layout was asked for."""
+    found = checkpoint.load(Path(student.start), kernels=kernels)
+    if student.ratio is None and student.layout is None:
+        return found
+    if student_layout(student, found.config.layers) != found.config.transformer:
+        raise UserError(
+            f"the checkpoint's Transformer layers are {list(found.config.transformer)}, not those "
+            "of student.ratio or student.layout",
+            where=student.start,
+            fix="Leave student.ratio and student.layout out, or start from another checkpoint.",
+        )
+    return found
+
+
 def _shape(student: StudentConfig) -> DecoderConfig:
     fields = dict(student.shape)
     name = fields.pop("preset", None)
@@ -92,7 +117,8 @@ def _shape(student: StudentConfig) -> DecoderConfig:
         )
     base = preset(str(name)).to_dict() if name is not None else {}
     if "layers" in fields and "transformer" not in fields:
-        fields["transformer"] = list(range(int(fields["layers"])))
+        layers = fields["layers"]
+        fields["transformer"] = list(range(layers)) if type(layers) is int else []
     return from_dict({**base, **fields}, where="student.shape")
 
 
@@ -105,6 +131,7 @@ def _check_pair(teacher: DecoderConfig, student: DecoderConfig) -> None:
 
 def _examples(path: Path, config: DecoderConfig, longest: int) -> list[Example]:
     found = read_examples(path, config)
+    refuse_unscored(found, str(path))
     for number, example in enumerate(found, start=1):
         if len(example.ids) > longest:
             raise UserError(

@@ -10,6 +10,7 @@ A resumed run drops the lines of the log that lie behind its checkpoint, since i
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,10 +28,17 @@ FREE = ("log_every", "evaluate_every", "checkpoint_every", "threads", "device", 
 
 
 class Training(NamedTuple):
-    """The state after ``step`` steps; tensors by name, the student's with ``student/`` in front."""
+    """The state after ``step`` steps.
+
+    Attributes:
+        step: steps that were made.
+        tensors: by name, the student's with ``student/`` in front.
+        inputs: hashes of what the run reads (teacher, data, start), by configuration key.
+    """
 
     step: int
     tensors: dict[str, Tensor]
+    inputs: dict[str, str]
 
 
 @contextmanager
@@ -51,11 +59,11 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def enter(folder: Path, config: Mapping[str, Any]) -> None:
-    """Write the configuration, or check it against the one of an earlier start."""
+def entered(folder: Path, config: Mapping[str, Any]) -> bool:
+    """Whether the folder holds this very run; UserError if it holds another one."""
     path = folder / CONFIG
     if path.exists():
-        before = yaml.safe_load(path.read_text(encoding="utf-8"))
+        before = _read_config(path)
         changed = [key for key in config if key not in FREE and before.get(key) != config[key]]
         if changed:
             raise UserError(
@@ -63,8 +71,26 @@ def enter(folder: Path, config: Mapping[str, Any]) -> None:
                 where=str(folder),
                 fix="Give another out=FOLDER, or the settings of its distill.yaml.",
             )
-        return
-    _replace(path, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode())
+        return True
+    return False
+
+
+def enter(folder: Path, config: Mapping[str, Any]) -> None:
+    """Write the configuration, once everything that it names was found to be good."""
+    path = folder / CONFIG
+    if not path.exists():
+        _replace(path, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True).encode())
+
+
+def check_inputs(folder: Path, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """UserError if what the run reads is not what it was begun with."""
+    changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    if changed:
+        raise UserError(
+            f"the run was begun with other contents of {', '.join(changed)}",
+            where=str(folder),
+            fix=f"Bring them back, or remove its {TRAINING} to begin anew.",
+        )
 
 
 def save(folder: Path, training: Training) -> None:
@@ -73,7 +99,8 @@ def save(folder: Path, training: Training) -> None:
 
     part = folder / f"{TRAINING}.part"
     tensors = {name: tensor.contiguous() for name, tensor in training.tensors.items()}
-    save_file(tensors, part, metadata={"step": str(training.step)})
+    metadata = {"step": str(training.step), "inputs": json.dumps(training.inputs)}
+    save_file(tensors, part, metadata=metadata)
     _publish(part, folder / TRAINING)
 
 
@@ -86,9 +113,10 @@ def load(folder: Path) -> Training | None:
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            step = int(file.metadata()["step"])
-            return Training(step, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+            step, inputs = int(file.metadata()["step"]), json.loads(file.metadata()["inputs"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 -- no dict
+            return Training(step, tensors, inputs)
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise UserError(
             f"no state of a training run ({error})",
             where=str(path),
@@ -102,7 +130,7 @@ def trim_log(folder: Path, step: int) -> None:
     if not path.exists():
         return
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             if json.loads(line)["step"] <= step:
                 kept.append(line)
@@ -112,9 +140,24 @@ def trim_log(folder: Path, step: int) -> None:
 
 
 def log(folder: Path, row: Mapping[str, Any]) -> None:
-    """Add a line to the log."""
+    """Add a line to the log; a number that is not finite becomes null, as JSON knows none."""
+    row = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
     with (folder / LOG).open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        found = error
+    if not isinstance(found, dict):
+        raise UserError(
+            "the configuration of the run in this folder can't be read",
+            where=str(path),
+            fix="Give another out=FOLDER, or remove this one.",
+        )
+    return found
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from torch import Tensor
 from mamtra_eval.distill import optimizer as optimizing
 from mamtra_eval.distill import state
 from mamtra_eval.distill.batches import Schedule
-from mamtra_eval.distill.config import DistillConfig, to_dict
+from mamtra_eval.distill.config import STARTS, DistillConfig, to_dict
 from mamtra_eval.distill.evaluate import HeldOut, evaluate
 from mamtra_eval.distill.losses import cross_entropy, hidden_match, skew_kl
 from mamtra_eval.distill.setup import Parts, prepare
@@ -31,17 +31,28 @@ from mamtra_eval.models.cache import DTYPES
 from mamtra_eval.models.sequences import IGNORE, Batch, Example, collate
 from mamtra_eval.progress import Progress, Silent
 
+MEANS, SCALING = "means", "scaling"
+"""Names of what a run's state holds beside weights and moments."""
+
 
 def distill(config: DistillConfig, progress: Progress | None = None) -> Path:
     """Train as configured; returns the checkpoint folder. A finished run is left as it is."""
     folder = Path(config.out)
+    _refuse_own_sources(config)
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     with state.locked(folder):
-        state.enter(folder, to_dict(config))
-        if (folder / checkpoint.WEIGHTS).exists():
-            return folder
+        entered = state.entered(folder, to_dict(config))
+        if checkpoint.exists(folder):
+            if entered:
+                return folder
+            raise UserError(
+                "the folder holds a checkpoint that this run did not make",
+                where=str(folder),
+                fix="Give another out=FOLDER.",
+            )
         run = _Run(config, folder)
+        state.enter(folder, to_dict(config))
         steps = config.optimizer.steps
         with (progress or Silent()).stage("training", steps - run.step) as advance:
             while run.step < steps:
@@ -49,6 +60,14 @@ def distill(config: DistillConfig, progress: Progress | None = None) -> Path:
                 advance()
         run.finish()
     return folder
+
+
+def _refuse_own_sources(config: DistillConfig) -> None:
+    """UserError if the run would write into a folder that it reads."""
+    start = None if config.student.start in STARTS else config.student.start
+    for key, given in (("teacher", config.teacher), ("student.start", start)):
+        if given is not None and Path(given).resolve() == Path(config.out).resolve():
+            raise UserError(f"out is the folder of {key}", where=config.out, fix="Give another.")
 
 
 @dataclass
@@ -101,12 +120,12 @@ class _Run:
     def finish(self) -> None:
         """Write the checkpoint with its card, and let go of the state."""
         card = {
-            "teacher": self.parts.teacher_hash,
+            "teacher": self.parts.inputs.get("teacher"),
             "training": {
                 "configuration": _portable(self.config),
                 "steps": self.step,
                 "train_examples": len(self.parts.train),
-                "train_sha256": self.parts.data_hash,
+                "train_sha256": self.parts.inputs["data.train"],
                 "held_out": self._evaluate()._asdict() if self.parts.held_out else None,
                 "kernels": self.student.kernels.description,
             },
@@ -123,7 +142,7 @@ class _Run:
             loss = self._losses(collate(batch, self.student.device), max(1, scored), real)
             if not torch.isfinite(loss):
                 raise UserError(
-                    f"the loss is {float(loss)} in step {self.step}",
+                    f"the loss is {loss.item()} in step {self.step}",
                     where=str(self.folder),
                     fix="Lower optimizer.lr, or set precision=fp32.",
                 )
@@ -197,25 +216,38 @@ class _Run:
     def _save(self) -> None:
         weights = {f"student/{k}": v for k, v in self.student.state_dict().items()}
         kept = optimizing.moments(self.student, self.optimizer)
-        scale = {"scale": torch.tensor(self.scaler.get_scale())} if self.scaler.is_enabled() else {}
-        state.save(self.folder, state.Training(self.step, {**weights, **kept, **scale}))
+        means = {MEANS: torch.tensor(astuple(self._means), dtype=torch.float64)}
+        tensors = {**weights, **kept, **means, **_scaling(self.scaler)}
+        state.save(self.folder, state.Training(self.step, tensors, self.parts.inputs))
 
     def _resume(self) -> None:
         kept = state.load(self.folder)
         if kept is None:
             state.trim_log(self.folder, 0)
             return
+        state.check_inputs(self.folder, kept.inputs, self.parts.inputs)
         prefix = "student/"
         self.student.load_state_dict(
             {k.removeprefix(prefix): v for k, v in kept.tensors.items() if k.startswith(prefix)}
         )
-        optimizing.restore(self.student, self.optimizer, kept.tensors, kept.step)
-        if "scale" in kept.tensors:
+        optimizing.restore(self.student, self.optimizer, kept.tensors)
+        if self.scaler.is_enabled():
+            scale, tracker = kept.tensors[SCALING].tolist()
             self.scaler.load_state_dict(
-                {**self.scaler.state_dict(), "scale": float(kept.tensors["scale"])}
+                {**self.scaler.state_dict(), "scale": scale, "_growth_tracker": int(tracker)}
             )
+        ce, kl, hidden, steps, tokens = kept.tensors[MEANS].tolist()
+        self._means = _Means(ce, kl, hidden, int(steps), int(tokens))
         self.step = kept.step
         state.trim_log(self.folder, self.step)
+
+
+def _scaling(scaler: torch.amp.GradScaler) -> dict[str, Tensor]:
+    """The loss scale and the steps since it last changed, where there is one."""
+    if not scaler.is_enabled():
+        return {}
+    kept = scaler.state_dict()
+    return {SCALING: torch.tensor([kept["scale"], kept["_growth_tracker"]], dtype=torch.float64)}
 
 
 def _portable(config: DistillConfig) -> dict[str, Any]:

@@ -86,7 +86,11 @@ def save(
 
 
 def load(
-    folder: Path, *, device: torch.device | str = "cpu", dtype: str = "fp32", kernels: str = "auto"
+    folder: Path | str,
+    *,
+    device: torch.device | str = "cpu",
+    dtype: str = "fp32",
+    kernels: str = "auto",
 ) -> Decoder:
     """The decoder of a checkpoint, in evaluation mode; UserError names everything that is wrong.
 
@@ -96,6 +100,7 @@ def load(
         dtype: fp32, fp16 or bf16, whatever the file has.
         kernels: of the Mamba-2 mixers, as ``Decoder.use`` takes them.
     """
+    folder = Path(folder)
     element = dtype_named(dtype)
     config = read_config(folder)
     path = _existing(folder, WEIGHTS)
@@ -109,10 +114,22 @@ def load(
         ) from error
     if _find(folder, CARD).is_file():
         _check_sha256(path, read_card(folder).get("sha256"))
-    decoder = strict.build(config, tensors, str(path)).to(device, element)
-    if element is not torch.float32:
+    stored = {tensor.dtype for tensor in tensors.values()}
+    decoder = strict.build(config, tensors, str(path)).to(checked_device(device), element)
+    if stored != {element}:
         strict.check_finite(decoder.state_dict(), f"{path} as {dtype}")
     return decoder.use(kernels)
+
+
+def checked_device(device: torch.device | str) -> torch.device:
+    """A device that tensors can lie on here; UserError for any other."""
+    try:
+        return torch.zeros(1, device=device).to("cpu").new_zeros(0).to(device).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(
+            f"device {str(device)!r} can't be used here ({str(error).partition(chr(10))[0]})",
+            fix="Say cpu, or cuda where there is a CUDA device and a CUDA build of torch.",
+        ) from error
 
 
 def read_config(folder: Path) -> DecoderConfig:
@@ -156,6 +173,11 @@ def sha256(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def exists(folder: Path) -> bool:
+    """Whether a checkpoint's weights lie in the folder."""
+    return _find(folder, WEIGHTS).exists()
 
 
 def occupied(folder: Path) -> bool:
@@ -234,7 +256,7 @@ def _existing(folder: Path, name: str) -> Path:
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, OSError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"not valid YAML ({error})", where=str(path)) from error
     if not isinstance(values, dict):
         raise UserError("no mapping of keys to values", where=str(path), fix=f"Begin with {SHAPE}:")

@@ -29,6 +29,9 @@ from mamtra_eval.errors import UserError, unknown_name
 N_STOPS = 3
 N_SPECIAL = 2
 
+MAX_SIZE = 2**24
+"""Of any dimension: what is larger is a slip, not a decoder."""
+
 
 @dataclass(frozen=True)
 class DecoderConfig:
@@ -74,11 +77,13 @@ class DecoderConfig:
         )  # fmt: skip
         for name in sizes:
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise UserError(f"{name} of a decoder must be a positive integer, not {value!r}")
-        if not isinstance(self.text_vocabulary, int) or self.text_vocabulary < 0:
+            if type(value) is not int or not 1 <= value <= MAX_SIZE:
+                raise UserError(
+                    f"{name} of a decoder must be an integer from 1 to {MAX_SIZE}, not {value!r}"
+                )
+        if type(self.text_vocabulary) is not int or not 0 <= self.text_vocabulary <= MAX_SIZE:
             raise UserError(
-                "text_vocabulary of a decoder must not be negative, and an integer, not "
+                f"text_vocabulary of a decoder must be an integer from 0 to {MAX_SIZE}, not "
                 f"{self.text_vocabulary!r}"
             )
         for name in ("norm_eps", "mixer_norm_eps", "rope_theta"):
@@ -178,10 +183,16 @@ def from_dict(values: Mapping[str, Any], where: str = "decoder") -> DecoderConfi
             if name in given:
                 given[name] = float(given[name])
         if "transformer" in given:
-            given["transformer"] = tuple(int(i) for i in given["transformer"])
+            given["transformer"] = _indices(given["transformer"])
         return DecoderConfig(**given)
     except (TypeError, ValueError) as error:
         raise UserError(f"not the shape of a decoder ({error})", where=where) from error
+
+
+def _indices(values: object) -> tuple[int, ...]:
+    if not isinstance(values, (list, tuple)) or not all(type(i) is int for i in values):
+        raise TypeError(f"transformer must be a list of integers, not {values!r}")
+    return tuple(values)
 
 
 PRESETS = {

@@ -165,7 +165,9 @@ def _config(weights: Mapping[str, Tensor], path: Path, heads: int | None) -> Dec
     speech, hidden = weights[SPEECH].shape
     layers = _layers(weights)
     settings = _settings(path.parent / CONFIG)
-    head_dim = _head_dim(inner, heads or settings.get("num_attention_heads"), path)
+    head_dim = _head_dim(
+        inner, settings.get("num_attention_heads") if heads is None else heads, path
+    )
     kv_heads = settings.get("num_key_value_heads")
     if kv % head_dim or (heads is None and kv_heads not in (None, kv // head_dim)):
         raise UserError(
@@ -209,8 +211,13 @@ def _settings(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
         kinds = {"num_attention_heads": int, "num_key_value_heads": int,
                  "rms_norm_eps": float, "rope_theta": float}  # fmt: skip
+        if not isinstance(found, dict):
+            raise TypeError("no JSON object")
+        for name, kind in kinds.items():
+            if kind is int and name in found and type(found[name]) is not int:
+                raise TypeError(f"{name} is {found[name]!r}")
         return {name: kind(found[name]) for name, kind in kinds.items() if name in found}
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise UserError(f"no configuration of a Qwen2 body ({error})", where=str(path)) from error
 
 

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from mamtra_eval.errors import UserError
-from mamtra_eval.models.cache import Cache
+from mamtra_eval.models.cache import DTYPES, Cache
+from mamtra_eval.models.config import DecoderConfig
 from mamtra_eval.models.decoder import Decoder
 from mamtra_eval.models.feeding import Feeder
 from mamtra_eval.models.graphs import Graphs
@@ -29,6 +30,9 @@ from mamtra_eval.models.stepping import Stepper
 
 MIN_RATIO, MAX_RATIO = 2.0, 20.0
 """Speech tokens a text token, at the least and at the most: CosyVoice 2's bounds."""
+
+LONGEST = 10_000_000
+"""Speech tokens of an item at the most: what is more is a slip."""
 
 CHECK_EVERY = 8
 """Steps between looks at a device's tokens: each look waits for the device."""
@@ -61,6 +65,13 @@ class DecodingConfig:
     kv_dtype: torch.dtype = torch.float32
     state_dtype: torch.dtype = torch.float32
     graphs: bool = True
+
+    def __post_init__(self) -> None:
+        for element in (self.kv_dtype, self.state_dtype):
+            if element not in DTYPES.values():
+                raise UserError(
+                    f"caches can't be of {element}", fix=f"Take one of {', '.join(DTYPES)}."
+                )
 
 
 class Generated(NamedTuple):
@@ -121,7 +132,7 @@ class _Decoding:
         config: DecodingConfig,
         look_every: int | None = None,
     ) -> None:
-        _check(items)
+        _check(items, decoder.config)
         self.tokens: list[list[int]] = [[] for _ in items]
         self.stopped = [False] * len(items)
         self._fed = [0] * len(items)
@@ -189,10 +200,20 @@ class _Decoding:
             for index, token in zip(self._rows, tokens, strict=True):
                 self._append(index, token)
         alive = [row for row, index in enumerate(self._rows) if not self._ended(index)]
+        if len(alive) < len(self._rows):
+            self._refuse_broken()
         if not alive:
             self._rows = []
         elif self._graphs is None and len(alive) <= len(self._rows) // 2:
             self._keep(alive)
+
+    def _refuse_broken(self) -> None:
+        if bool(self._sampler.broken().any()):
+            raise UserError(
+                "the decoder's scores are not finite",
+                where="decoding",
+                fix="Use wider types: kv_dtype, state_dtype and weights of float32.",
+            )
 
     def _append(self, index: int, token: int) -> None:
         if self._ended(index):
@@ -220,10 +241,22 @@ class _Decoding:
         self._rows = [self._rows[row] for row in alive]
 
 
-def _check(items: Sequence[Item]) -> None:
+def _check(items: Sequence[Item], config: DecoderConfig) -> None:
     if not items:
         raise UserError("there is nothing to generate", fix="Give at least one item.")
     for item in items:
+        numbers = (item.seed, item.minimum, item.maximum)
+        if not all(type(number) is int for number in numbers) or item.seed < 0:
+            raise UserError(
+                "an item's seed, minimum and maximum must be integers, and the seed not negative"
+            )
+        if item.maximum > LONGEST:
+            raise UserError(f"an item's maximum is at most {LONGEST}, not {item.maximum}")
+        for number in (*item.prompt, *item.feed):
+            if not isinstance(number, int | Tensor) or not 0 <= number < config.vocabulary:
+                raise UserError(
+                    f"input id {number!r} of an item is not one of 0 … {config.vocabulary - 1}"
+                )
         if not 0 <= item.minimum <= item.maximum:
             raise UserError(
                 f"an item's length can't lie between {item.minimum} and {item.maximum}",

@@ -45,6 +45,8 @@ PLACEMENTS = ("BlockBeg", "BlockEnd", "Front", "Back", "Middle", "Sandwich", "WE
 KINDS = {"WER": "WER", "CE": "WER", "Cosine": "Cosine"}
 """Kind of a ranking: the placement that it serves."""
 
+MAX_LAYERS = 10_000
+
 PUBLISHED_DEPTH = 24
 PUBLISHED_WER = {2: (0, 16), 4: (0, 8, 11, 16)}
 """WER-ranked layers of 24 by their number, from the project page's layer maps."""
@@ -69,10 +71,14 @@ class Ratio:
         """Read ``T:M``; UserError for anything else."""
         parts = [part.strip() for part in text.split(":")]
         if len(parts) != 2 or not all(part.isascii() and part.isdigit() for part in parts):
-            raise UserError(f"{text!r} is no ratio of layers", fix=_RATIO_HINT)
+            raise UserError(
+                f"{text!r} is no ratio of layers",
+                fix=_YAML_HINT if text.isdigit() and len(text) > 1 else _RATIO_HINT,
+            )
         return cls(int(parts[0]), int(parts[1]))
 
 
+_YAML_HINT = 'YAML reads 1:5 as a number in base 60. Put it in quotes: ratio: "1:5".'
 _RATIO_HINT = "Give Transformer:Mamba such as 1:5; 1:0 is the teacher, 0:1 has no Transformer."
 
 
@@ -90,8 +96,8 @@ class Ranking(tuple[int, ...]):
 
 def n_transformer(ratio: Ratio, layers: int) -> int:
     """Transformer layers among ``layers``; UserError if the ratio does not divide them."""
-    if layers < 1:
-        raise UserError(f"a decoder has at least one layer, not {layers}")
+    if not 1 <= layers <= MAX_LAYERS:
+        raise UserError(f"a decoder has 1 to {MAX_LAYERS} layers, not {layers}")
     kept, rest = divmod(layers * ratio.transformer, ratio.transformer + ratio.mamba)
     if rest:
         fitting = [f"1:{n - 1}" for n in range(1, layers + 1) if layers % n == 0]
@@ -194,7 +200,7 @@ def ranking_from_file(path: Path | str) -> Ranking:
         raise UserError(error.what, where=str(path), fix=error.fix) from error
     except OSError as error:
         raise UserError(f"can't be read ({error.strerror})", where=str(path)) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(
             f"no ranking of layers ({type(error).__name__}: {error})",
             where=str(path),
@@ -222,10 +228,15 @@ def _regular(name: str, kept: int, layers: int) -> tuple[int, ...]:
 
 def _checked(order: Sequence[int], layers: int, placement: str | None = None) -> list[int]:
     """The ranking as a list, if it ranks each of the layers once and serves the placement."""
-    if not all(type(index) is int for index in order) or sorted(order) != list(range(layers)):
+    fitting = type(layers) is int and len(order) == layers
+    if (
+        not fitting
+        or not all(type(index) is int for index in order)
+        or sorted(order) != list(range(layers))
+    ):
         raise UserError(
             f"a ranking of {layers} layers names each index from 0 to {layers - 1} once, "
-            f"which {list(order)} does not"
+            f"which {list(order[:50])} does not"
         )
     if placement and isinstance(order, Ranking) and KINDS[order.kind] != placement:
         raise UserError(

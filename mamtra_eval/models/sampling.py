@@ -33,6 +33,9 @@ from mamtra_eval.errors import UserError, unknown_name
 
 KINDS = ("greedy", "top-p", "ras-2024", "ras-2026")
 
+MIN_TEMPERATURE = 1e-3
+"""Smaller ones could leave the range of float32."""
+
 
 @dataclass(frozen=True)
 class SamplerConfig:
@@ -59,9 +62,13 @@ class SamplerConfig:
             raise UserError(f"top_p must lie above 0 and at most at 1, not {self.top_p:g}")
         if self.top_k < 0 or self.window < 1:
             raise UserError("top_k must be at least 0 and window at least 1")
-        if not self.temperature > 0 or not self.tau > 0:
+        if type(self.top_k) is not int or type(self.window) is not int:
+            raise UserError("top_k and window must be integers")
+        if not MIN_TEMPERATURE <= self.temperature <= 1 / MIN_TEMPERATURE or not self.tau > 0:
             raise UserError(
-                "temperature and tau must be positive", fix="For no randomness: kind=greedy."
+                f"temperature must lie from {MIN_TEMPERATURE:g} to {1 / MIN_TEMPERATURE:g}, and "
+                "tau be positive",
+                fix="For no randomness: kind=greedy.",
             )
 
     @property
@@ -99,11 +106,12 @@ class Sampler:
         self._longest_minimum = max(minimum)
         self._history = torch.full((len(seeds), config.window), -1, device=device)
         self.count = torch.zeros(1, dtype=torch.int64, device=device)
+        self._trace = torch.zeros(len(seeds), device=device)
 
     def draw(self, logits: Tensor) -> Tensor:
         """The next token of each item, int64 (B,), from logits (B, V)."""
         scores = logits.float()
-        if self.config.temperature != 1.0:
+        if self.config.temperature != 1.0 and self.config.kind != "greedy":
             scores = scores / self.config.temperature
         if scores.device.type != "cpu" or int(self.count) < self._longest_minimum:
             scores = scores.clone()  # the caller's logits stay as they are
@@ -118,14 +126,26 @@ class Sampler:
         """Keep these items only, int64 (n,)."""
         self._uniforms = self._uniforms[:, rows]
         self._minimum, self._history = self._minimum[rows], self._history[rows]
+        self._trace = self._trace[rows]
 
     def state(self) -> list[Tensor]:
         """The tensors that a draw changes."""
-        return [self._history, self.count]
+        return [self._history, self.count, self._trace]
+
+    def broken(self) -> Tensor:
+        """Items that had logits without a finite maximum (NaN, infinity), bool (B,)."""
+        return self._trace.isnan()
+
+    def _note(self, peak: Tensor) -> None:
+        # Nought times a number is nought, and NaN for all that is not finite: one operation.
+        self._trace.add_(peak, alpha=0)
 
     def _choose(self, scores: Tensor) -> Tensor:
         if self.config.kind == "greedy":
-            return scores.argmax(dim=-1)
+            peak, token = scores.max(dim=-1)
+            self._note(peak)
+            return token
+        self._note(scores.amax(dim=-1))
         first, second = self._uniforms.index_select(0, self.count)[0].unbind(-1)
         probabilities = scores.softmax(dim=-1)
         token = nucleus_draw(probabilities, first, self.config.top_p, self.config.top_k)
@@ -171,4 +191,5 @@ def inverse_draw(weights: Tensor, uniform: Tensor) -> Tensor:
     total = cumulated[:, -1:]
     # Just below the total at the most: rounding must not lead past the last positive weight.
     point = torch.minimum(uniform.double()[:, None] * total, torch.nextafter(total, total * 0))
-    return torch.searchsorted(cumulated, point, right=True)[:, 0]
+    found = torch.searchsorted(cumulated, point, right=True)[:, 0]
+    return found.clamp_(max=weights.shape[-1] - 1)  # beyond it only with NaN: see Sampler.broken

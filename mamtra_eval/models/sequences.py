@@ -98,7 +98,7 @@ def read_examples(path: Path, config: DecoderConfig) -> list[Example]:
     sequence ``{"ids": [rows], "targets": [ids or -100]}``.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"can't be read ({error})", where=str(path)) from error
     found = [
@@ -111,13 +111,21 @@ def read_examples(path: Path, config: DecoderConfig) -> list[Example]:
     return found
 
 
+def refuse_unscored(examples: Sequence[Example], where: str) -> None:
+    """UserError if no example has a target: there would be nothing to learn or to measure."""
+    if all(target == IGNORE for example in examples for target in example.targets):
+        raise UserError(
+            "not one token in it is scored", where=where, fix="Give targets other than -100."
+        )
+
+
 def _read(line: str, where: str, config: DecoderConfig) -> Example:
     fix = 'Write {"text": [ids], "speech": [ids]} or {"ids": [rows], "targets": [ids or -100]}.'
     try:
         row = json.loads(line)
         if "ids" in row:
             ids = _checked(row["ids"], config.vocabulary, "input id")
-            targets = [int(target) for target in row["targets"]]
+            targets = list(row["targets"])
             _checked([t for t in targets if t != IGNORE], config.speech_rows, "target")
             if len(ids) != len(targets) or not ids:
                 raise UserError(f"{len(ids)} ids with {len(targets)} targets")
@@ -125,7 +133,7 @@ def _read(line: str, where: str, config: DecoderConfig) -> Example:
         return example(config, row["text"], row["speech"])
     except UserError as error:
         raise UserError(error.what, where=where, fix=fix) from None
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         what = f"no example ({type(error).__name__}: {error})"
         raise UserError(what, where=where, fix=fix) from error
 
@@ -133,6 +141,6 @@ def _read(line: str, where: str, config: DecoderConfig) -> Example:
 def _checked(values: Iterable[int], size: int, what: str) -> list[int]:
     numbers = list(values)
     for number in numbers:
-        if not isinstance(number, int) or not 0 <= number < size:
+        if type(number) is not int or not 0 <= number < size:
             raise UserError(f"{what} {number!r} is not one of 0 … {size - 1}")
     return numbers

@@ -15,6 +15,8 @@ from mamtra_eval.errors import UserError
 from mamtra_eval.models.config import DecoderConfig
 from mamtra_eval.models.decoder import Decoder
 
+TYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
 LISTED = 10
 """Problems of one kind that an error names; the others are counted."""
 
@@ -28,7 +30,7 @@ def differences(
 
     Args:
         expected: shape by name.
-        found: the tensors, which must be of a floating-point type.
+        found: the tensors, which must be dense and of one of ``TYPES``.
         optional: names of ``expected`` that may be absent.
     """
     shared = [name for name in expected if name in found]
@@ -40,7 +42,9 @@ def differences(
             for name in shared
             if tuple(found[name].shape) != tuple(expected[name])
         ],
-        "not of floating point": [n for n in shared if not found[n].is_floating_point()],
+        "not of a known type (dense fp16, bf16, fp32 or fp64)": [
+            name for name in shared if not _is_plain(found[name])
+        ],
     }
     return "; ".join(f"{kind}: {shortened(names)}" for kind, names in kinds.items() if names)
 
@@ -85,6 +89,10 @@ def _empty(config: DecoderConfig) -> Decoder:
     # of the weights, starts empty and is made on the device of the first positions asked for.
     with torch.device("meta"):
         return Decoder(config, kernels="torch")
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.dtype in TYPES and tensor.layout is torch.strided and not tensor.is_meta
 
 
 def _is_finite(tensor: Tensor) -> bool:

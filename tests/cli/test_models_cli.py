@@ -134,7 +134,9 @@ def test_cost_of_a_checkpoint_takes_its_layout(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "decoder: 3", "step: 1", "decoder: [", "- 1"])
 def test_cost_refuses_other_files(text: str, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
-    assert "no configuration of a decoder" in _refusal("cost", tmp_path, "--context", 9)
+    path = tmp_path / "config.yaml"
+    assert "no configuration of a decoder" in _refusal("cost", path, "--context", 9)
+    assert str(path) in _refusal("cost", tmp_path, "--context", 9)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from typer.testing import CliRunner
+
+from mamtra_eval.cli import app
 
 from mamtra_eval.distill.ranking import rank
 from mamtra_eval.errors import UserError
@@ -29,6 +34,27 @@ def test_a_layer_that_adds_nothing_matters_least(kind: str, toy: Any) -> None:
     assert found.values[2] == pytest.approx({"damage": 0.0, "cosine": 1.0}[kind], abs=1e-5)
     ordered = [found.values[index] for index in found.ranking]
     assert ordered == sorted(ordered, reverse=kind == "damage")
+
+
+@pytest.mark.parametrize(("by", "placement"), [("damage", "WER"), ("cosine", "Cosine")])
+def test_what_is_measured_can_be_placed_by(
+    by: str, placement: str, toy: Any, tmp_path: Path
+) -> None:
+    """From the file of one command into the other."""
+    file, data = tmp_path / "ranking.json", toy.folder / "held_out.jsonl"
+    runner = CliRunner()
+    measured = runner.invoke(
+        app,
+        ["rank-layers", str(toy.teacher), str(data), "--by", by, "--limit", "8", "-o", str(file)],
+    )
+    assert measured.exit_code == 0, measured.output
+    shown = runner.invoke(
+        app, ["layouts", "--layers", "4", "--ratio", "1:1", "--ranking", str(file), "--json"]
+    )
+    assert shown.exit_code == 0, shown.output
+    [row] = json.loads(shown.stdout)
+    assert row["placement"] == placement
+    assert row["transformer"] == sorted(json.loads(file.read_text())["ranking"][:2])
 
 
 def test_hybrids_and_unknown_kinds_are_refused(toy: Any) -> None:

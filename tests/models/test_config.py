@@ -29,12 +29,12 @@ def test_plain_values_make_the_same_shape(name: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"layers": 0}, "layers of a decoder must be a positive integer"),
-        ({"hidden": 1.5}, "hidden of a decoder must be a positive integer"),
+        ({"layers": 0}, "layers of a decoder must be an integer from 1"),
+        ({"hidden": 1.5}, "hidden of a decoder must be an integer from 1"),
         ({"chunk": True}, "chunk of a decoder"),
         ({"heads": 3}, "3 heads can't share 2 kv_heads"),
         ({"head_dim": 7}, "must be even"),
-        ({"text_vocabulary": -1}, "must not be negative"),
+        ({"text_vocabulary": -1}, "must be an integer from 0"),
         ({"transformer": [1, 0]}, "ascending indices from 0 to 3"),
         ({"transformer": [0, 0]}, "each once"),
         ({"transformer": [4]}, r"\[4\] is no set of layers of 4"),

@@ -183,3 +183,33 @@ def test_what_can_not_be_generated(
 def test_bounds_are_cosyvoice2s_ratios() -> None:
     assert length_bounds(10) == (20, 200)
     assert length_bounds(0) == (0, 0)
+
+
+@pytest.mark.parametrize("kind", sampling.KINDS)
+def test_scores_that_are_not_finite_are_an_error(
+    kind: str, tiny: DecoderConfig, make_decoder: Make
+) -> None:
+    decoder = _biased(make_decoder(tiny), {3: float("nan")})
+    with pytest.raises(UserError, match="scores are not finite"):
+        generate(decoder, [Item([1, 2], maximum=4)], DecodingConfig(SamplerConfig(kind)))
+
+
+@pytest.mark.parametrize(
+    ("item", "said"),
+    [
+        (Item([1], seed=-1), "seed not negative"),
+        (Item([1], maximum=2.5), "must be integers"),  # type: ignore[arg-type]
+        (Item([1], maximum=10**13), "at most"),
+        (Item(["a"]), "input id 'a'"),  # type: ignore[list-item]
+        (Item([1], feed=[9999]), "input id 9999"),
+        (Item([1], feed=[1.5]), "input id 1.5"),  # type: ignore[list-item]
+    ],
+)
+def test_what_is_no_item(item: Item, said: str, tiny: DecoderConfig, make_decoder: Make) -> None:
+    with pytest.raises(UserError, match=said):
+        generate(make_decoder(tiny), [item])
+
+
+def test_caches_of_integers_are_refused() -> None:
+    with pytest.raises(UserError, match=r"caches can't be of torch\.int64"):
+        DecodingConfig(kv_dtype=torch.int64)

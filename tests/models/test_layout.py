@@ -140,7 +140,7 @@ def test_ratios_read_back(transformer: int, mamba: int) -> None:
 def test_a_ratio_that_does_not_fit_says_which_do() -> None:
     with pytest.raises(UserError, match=r"24 layers can't be split 1:4.*1:0, 1:1, .*1:11, 1:23"):
         layout.n_transformer(Ratio(1, 4), 24)
-    with pytest.raises(UserError, match="at least one layer, not 0"):
+    with pytest.raises(UserError, match="1 to 10000 layers, not 0"):
         layout.n_transformer(Ratio(1, 1), 0)
 
 

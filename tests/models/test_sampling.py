@@ -253,8 +253,8 @@ def test_extreme_numbers_over_a_large_vocabulary(uniform: float) -> None:
         ({"top_k": -1}, "top_k must be at least 0"),
         ({"window": 0}, "window at least 1"),
         ({"temperature": 0.0}, "kind=greedy"),
-        ({"tau": 0.0}, "must be positive"),
-        ({"temperature": math.nan}, "must be positive"),
+        ({"tau": 0.0}, "tau be positive"),
+        ({"temperature": math.nan}, "tau be positive"),
     ],
 )
 def test_what_is_no_sampler(values: dict[str, float], said: str) -> None:
