@@ -22,7 +22,15 @@ nox.options.reuse_existing_virtualenvs = True
 
 TORCH = "torch==2.13.0"
 PROJECT = nox.project.load_toml("pyproject.toml")
-SOURCES = ("mamtra_eval", "tests", "testsets", "benchmarks", "noxfile.py", "hatch_build.py")
+SOURCES = (
+    "mamtra_eval",
+    "tests",
+    "testsets",
+    "benchmarks",
+    "training",
+    "noxfile.py",
+    "hatch_build.py",
+)
 GPU_BENCH = "gpu_decoding"
 
 

@@ -11,7 +11,6 @@ import torch
 from typer.testing import CliRunner
 
 from mamtra_eval.cli import app
-
 from mamtra_eval.distill.ranking import rank
 from mamtra_eval.errors import UserError
 from mamtra_eval.models import checkpoint

@@ -67,7 +67,7 @@ def test_a_folder_with_another_checkpoint_is_not_trained_into(toy: Any) -> None:
     assert not (made / state.CONFIG).exists()
     with pytest.raises(UserError, match="out is the folder of teacher"):
         toy.train("teacher", 2, student=STUDENT)
-    with pytest.raises(UserError, match="out is the folder of student.start"):
+    with pytest.raises(UserError, match=r"out is the folder of student\.start"):
         toy.train("strange", 2, student={"start": str(made)})
 
 

@@ -1,0 +1,43 @@
+"""The trained voices of the mini family, and which of them a prompt asks for."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mamtra_eval import audio, registry
+
+BUNDLE = Path(__file__).parent / "weights" / "mini"
+CODEC, VOICES = BUNDLE / "codec", BUNDLE / "voices.json"
+RATE_HZ = 16_000
+
+
+class Voices:
+    """Chooses the voice whose mean speaker embedding is nearest to a prompt's."""
+
+    def __init__(self) -> None:
+        self._chosen: dict[Path, int] = {}
+
+    def nearest(self, prompt: Path | None) -> int:
+        """Index of a voice; 0 without a prompt. AudioError or MeasurementError for a bad one."""
+        if prompt is None:
+            return 0
+        if prompt not in self._chosen:
+            clip = audio.read(prompt)
+            samples = audio.resample(clip.samples, clip.sample_rate_hz, RATE_HZ)
+            likeness = self._centroids @ self._encoder.embed(samples)
+            self._chosen[prompt] = int(np.argmax(likeness))
+        return self._chosen[prompt]
+
+    @cached_property
+    def _centroids(self) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+        voices = json.loads(VOICES.read_text("utf-8"))
+        return np.array([voice["embedding"] for voice in voices], dtype=np.float32)
+
+    @cached_property
+    def _encoder(self) -> Any:  # noqa: ANN401 -- a speaker encoder
+        return registry.create("speakers", "ge2e", {})

@@ -1,0 +1,65 @@
+"""The test set's own recordings through the mini codec: what its tokens can say at best.
+
+The topline of every system that speaks through that codec. No options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from mamtra_eval import audio
+from mamtra_eval.audio import Clip
+from mamtra_eval.errors import MeasurementError, SynthesisError, UserError
+from mamtra_eval.registry import read_options
+from mamtra_eval.systems import Request, System
+from mamtra_eval.systems._mini_voices import CODEC, VOICES, Voices
+
+if TYPE_CHECKING:
+    from mamtra_eval.codecs.mini import MiniCodec
+
+
+class Resynthesis(System):
+    """Encodes the ground truth and decodes it in the prompt's voice."""
+
+    def identity(self, requests: Sequence[Request]) -> dict[str, Any]:
+        """Hashes of codec and voices, and of the recordings that there are."""
+        recordings = [r.ground_truth for r in requests if r.ground_truth]
+        if not recordings:
+            raise UserError(
+                "the test set has no ground-truth recordings",
+                where="resynthesis",
+                fix="Leave this system out.",
+            )
+        return {
+            "codec": audio.sha256(CODEC / "codec.safetensors"),
+            "voices": audio.sha256(VOICES),
+            "recordings": [audio.sha256(path) for path in recordings if path.is_file()],
+        }
+
+    def speak(self, request: Request) -> Clip:
+        """The recording, encoded and decoded; SynthesisError if there is none."""
+        if request.ground_truth is None:
+            raise SynthesisError(f"the test set has no recording of {request.utterance}")
+        try:
+            codes = self._codec.encode(audio.read(request.ground_truth))
+            return self._codec.decode(codes, self._voices.nearest(request.prompt_audio))
+        except (audio.AudioError, MeasurementError) as error:
+            raise SynthesisError(str(error)) from error
+
+    @cached_property
+    def _codec(self) -> MiniCodec:
+        from mamtra_eval.codecs import mini
+
+        return mini.load(CODEC)
+
+    @cached_property
+    def _voices(self) -> Voices:
+        return Voices()
+
+
+def create(options: Mapping[str, Any]) -> Resynthesis:
+    """The system; it takes no options."""
+    read_options("resynthesis", options, {})
+    return Resynthesis()
