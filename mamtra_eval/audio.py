@@ -12,7 +12,8 @@ import hashlib
 import io
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -44,11 +45,15 @@ class Clip:
         samples: float32 of shape (n,), full scale ±1.
         sample_rate_hz: samples per second.
         source: the file it was read from, if it is to be kept byte for byte.
+        cost: what making it took beside time, as far as its maker knows: ``tokens`` (speech
+            tokens), ``cache_bytes`` (of its caches at their fullest), ``cut`` (1 if it was ended at
+            a longest length).
     """
 
     samples: Samples
     sample_rate_hz: int
     source: Path | None = None
+    cost: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.samples.ndim != 1 or self.samples.dtype != np.float32:

@@ -141,6 +141,7 @@ def _clip_writer(
                 duration_s=result.duration_s,
                 sample_rate_hz=result.sample_rate_hz,
                 synthesis_s=result.synthesis_s,
+                cost=result.cost,
             )
         advance()
 

@@ -112,11 +112,14 @@ class RunReader:
         """Every clip of the plan, in the order of systems, utterances and repeats."""
         rows = self._db.execute(
             "SELECT c.system, c.utterance, c.repeat, c.seed, c.status, c.path, c.sha256, "
-            "c.duration_s, c.sample_rate_hz, c.error FROM clips c "
+            "c.duration_s, c.sample_rate_hz, c.error, c.synthesis_s, c.cost FROM clips c "
             "JOIN systems s ON s.name = c.system JOIN utterances u ON u.id = c.utterance "
             "ORDER BY s.position, u.position, u.id, c.repeat"
         )
-        return [ClipRow(ClipKey(*row[:3]), *row[3:]) for row in rows]
+        return [
+            ClipRow(ClipKey(system, utterance, repeat), *[*rest, json.loads(cost or "{}")])
+            for system, utterance, repeat, *rest, cost in rows
+        ]
 
     def readings(self) -> Iterator[ReadingRow]:
         """Every reading there is, in a stable order."""

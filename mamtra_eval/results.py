@@ -49,6 +49,23 @@ class Value:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What a system's clips took, as the run's workers saw it.
+
+    Attributes:
+        rtf: seconds of making by seconds of speech, all clips together.
+        tokens_per_s: speech tokens by seconds of making, where the system counts them.
+        cache_bytes: mean over the clips, where the system counts them.
+        cut: clips that were ended at their longest length, where the system tells.
+    """
+
+    rtf: float | None
+    tokens_per_s: float | None
+    cache_bytes: float | None
+    cut: int | None
+
+
+@dataclass(frozen=True)
 class SystemResult:
     """A system with its figures by name.
 
@@ -62,6 +79,7 @@ class SystemResult:
     n_done: int
     n_failed: int
     values: dict[str, Value]
+    cost: Cost
 
 
 @dataclass(frozen=True)
@@ -160,7 +178,21 @@ def _system(
     )
     done = sum(all(isinstance(reading, Reading) for reading in row) for row in found)
     own = {name: value for (system, name), value in values.items() if system == row.name}
-    return SystemResult(row, row.name == baseline, done, failed, own)
+    return SystemResult(row, row.name == baseline, done, failed, own, _cost(clips))
+
+
+def _cost(clips: Sequence[ClipRow]) -> Cost:
+    made = [clip for clip in clips if clip.status == "done" and clip.synthesis_s is not None]
+    seconds = math.fsum(clip.synthesis_s or 0.0 for clip in made)
+    speech_s = math.fsum(clip.duration_s or 0.0 for clip in made)
+    tokens = math.fsum(clip.cost.get("tokens", 0.0) for clip in made)
+    caches = [clip.cost["cache_bytes"] for clip in made if "cache_bytes" in clip.cost]
+    return Cost(
+        rtf=seconds / speech_s if speech_s else None,
+        tokens_per_s=tokens / seconds if tokens and seconds else None,
+        cache_bytes=math.fsum(caches) / len(caches) if caches else None,
+        cut=int(sum(cut)) if (cut := [c.cost["cut"] for c in made if "cut" in c.cost]) else None,
+    )
 
 
 def _values(

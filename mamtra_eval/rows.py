@@ -5,12 +5,12 @@ Rows are what stages hand to each other and all that reports read.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mamtra_eval.metrics import Figure, Reading
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS utterances (
@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS clips (
     system TEXT NOT NULL, utterance TEXT NOT NULL, repeat INTEGER NOT NULL, seed INTEGER NOT NULL,
     status TEXT NOT NULL DEFAULT 'planned' CHECK (status IN ('planned', 'done', 'failed')),
     path TEXT, sha256 TEXT, duration_s REAL, sample_rate_hz INTEGER, error TEXT,
-    synthesis_s REAL, finished_at TEXT,
+    synthesis_s REAL, cost TEXT, finished_at TEXT,
     PRIMARY KEY (system, utterance, repeat));
 CREATE TABLE IF NOT EXISTS readings (
     system TEXT NOT NULL, utterance TEXT NOT NULL, repeat INTEGER NOT NULL, metric TEXT NOT NULL,
@@ -50,7 +50,12 @@ class ClipKey:
 
 @dataclass(frozen=True)
 class ClipRow:
-    """One clip as the database has it; ``path`` is relative to the run folder."""
+    """One clip as the database has it.
+
+    ``path`` is relative to the run folder. ``synthesis_s`` is the worker's time for it, of a
+    batch the first clip has all; none for a recording. ``cost`` is what its maker
+    counted (``audio.Clip``).
+    """
 
     key: ClipKey
     seed: int
@@ -60,6 +65,8 @@ class ClipRow:
     duration_s: float | None
     sample_rate_hz: int | None
     error: str | None
+    synthesis_s: float | None = None
+    cost: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,9 @@ class Made:
     sha256: str
     duration_s: float
     sample_rate_hz: int
-    synthesis_s: float
+    synthesis_s: float | None
+    """``None`` for a file that was read and not made."""
+    cost: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Synthesizer:
 
     def __call__(self, requests: Sequence[Request]) -> Iterator[tuple[int, Made | Failure]]:
         """A clip or a failure for each request."""
+        self.system.prepare()
         started = time.perf_counter()
         for index, result in self.system.speak_many(requests):
             elapsed = time.perf_counter() - started
@@ -102,7 +105,10 @@ class Synthesizer:
         except audio.AudioError as error:
             return Failure(str(error))
         relative = (self.folder / path.name).as_posix()
-        return Made(relative, audio.sha256(path), result.duration_s, result.sample_rate_hz, seconds)
+        return Made(
+            relative, audio.sha256(path), result.duration_s, result.sample_rate_hz,
+            seconds if result.source is None else None, dict(result.cost),
+        )  # fmt: skip
 
 
 CHANGED = "the clip's file is not the one that was made; delete it and start again to remake it"

@@ -15,7 +15,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -141,14 +141,25 @@ class Store(RunReader):
         sha256: str,
         duration_s: float,
         sample_rate_hz: int,
-        synthesis_s: float,
+        synthesis_s: float | None,
+        cost: Mapping[str, float] | None = None,
     ) -> None:
         """The clip is made and its file in place."""
         self._db.execute(
             "UPDATE clips SET status = 'done', path = ?, sha256 = ?, duration_s = ?, "
-            "sample_rate_hz = ?, error = NULL, synthesis_s = ?, finished_at = ? "
+            "sample_rate_hz = ?, error = NULL, synthesis_s = ?, cost = ?, "
+            "finished_at = ? "
             "WHERE system = ? AND utterance = ? AND repeat = ?",
-            (path, sha256, duration_s, sample_rate_hz, synthesis_s, now(), *_columns(key)),
+            (
+                path,
+                sha256,
+                duration_s,
+                sample_rate_hz,
+                synthesis_s,
+                json.dumps(dict(cost or {})),
+                now(),
+                *_columns(key),
+            ),
         )
 
     def fail_clip(self, key: ClipKey, error: str) -> None:

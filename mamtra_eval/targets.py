@@ -4,8 +4,10 @@
 ``recorded``                     the test set's own ground-truth recordings
 ``wavs/``                        a folder of ``<utt>.wav`` (or .flac, .ogg, .mp3); one that is
                                  called like a system needs a path: ``./espeak``
+``checkpoints/student/``         a checkpoint of the mini family's shape
 ``espeak``                       a system by name, with its defaults
 ``espeak:voice=en-us+f3``        … with options, separated by commas
+``mini:1:3``                     the embedded family, by ratio
 ``command:prog {text} {out}``    a program run once an utterance
 ``http://host:8000/v1/audio…``   an OpenAI-style speech endpoint, options in the query
 ``NAME=TARGET``                  any of these under a name of your own
@@ -21,6 +23,9 @@ from pathlib import Path
 
 from mamtra_eval import registry
 from mamtra_eval.errors import UserError, unknown_name
+
+WEIGHTS = "model.safetensors"
+"""A folder with this file is a checkpoint."""
 
 _NAME = r"\w[\w.+-]*"
 _NAMED = re.compile(rf"(?P<name>{_NAME})=(?P<target>.+)", re.DOTALL)
@@ -68,6 +73,8 @@ def parse(name: str, target: str) -> SystemSpec:
     if not target.strip():
         raise UserError("a target is empty", fix="Name a system, a folder or an address.")
     if _is_folder(target):
+        if (Path(target) / WEIGHTS).is_file():
+            return SystemSpec(name, "mini", target, {"checkpoint": target})
         return SystemSpec(name, "recorded", target, {"dir": target})
     if _is_address(target):
         options = registry.load("systems", "http").options_from_url(target)
@@ -112,6 +119,8 @@ def _options(kind: str, rest: str) -> dict[str, str]:
             return {"timeout_s": limited["seconds"], "template": limited["template"]}
         return {"template": rest} if rest else {}
     options = {}
+    if kind == "mini":  # mini:1:3 is short for mini:ratio=1:3
+        rest = re.sub(r"^(\d+:\d+)(?=,|$)", r"ratio=\1", rest)
     for part in filter(None, rest.split(",")):
         key, equals, value = part.partition("=")
         if not equals:

@@ -1,6 +1,9 @@
-"""AdamW with a warm-up and a cosine, and which parameters decay, learn or stay.
+"""AdamW or Muon with a warm-up and a cosine, and which parameters decay, learn or stay.
 
-The state of the optimizer is kept by parameter name, so that it can lie in a safetensors file.
+Muon (Jordan et al., 2024; torch's) moves the matrices of the layers by orthogonalized momentum, at
+AdamW's scale of steps (Liu et al., arXiv 2502.16982); AdamW does the rest.
+
+The state of the optimizers is kept by parameter name, so that it can lie in a safetensors file.
 """
 
 from __future__ import annotations
@@ -14,9 +17,12 @@ from torch import Tensor, nn
 from mamtra_eval.distill.config import OptimizerConfig
 from mamtra_eval.models.decoder import Decoder, Layer
 
-MOMENTS = ("exp_avg", "exp_avg_sq")
-STEPS = "optimizer_steps"
-"""AdamW's own count, the same for all parameters: fp16 skips steps that overflow."""
+MOMENTS: dict[type[torch.optim.Optimizer], tuple[str, ...]] = {
+    torch.optim.AdamW: ("exp_avg", "exp_avg_sq"),
+    torch.optim.Muon: ("momentum_buffer",),
+}
+STEP, STEPS = "step", "optimizer_steps"
+"""AdamW's own count and its name in a file: the same for all parameters, fp16 skips some steps."""
 
 
 def learning_rate(step: int, config: OptimizerConfig) -> float:
@@ -49,20 +55,35 @@ def freeze(decoder: Decoder, parts: Sequence[str]) -> None:
         module.requires_grad_(False)
 
 
-def make(decoder: Decoder, config: OptimizerConfig) -> torch.optim.AdamW:
-    """The optimizer of the parameters that learn."""
+def make(decoder: Decoder, config: OptimizerConfig) -> list[torch.optim.Optimizer]:
+    """The optimizers of the parameters that learn."""
     learning = {name: p for name, p in decoder.named_parameters() if p.requires_grad}
+    made: list[torch.optim.Optimizer] = []
+    if config.kind == "muon":
+        matrices = [n for n, p in learning.items() if decays(n, p) and n.startswith("layers")]
+        turned = [learning.pop(name) for name in matrices]
+        if turned:
+            made.append(
+                torch.optim.Muon(
+                    turned, lr=config.lr, weight_decay=config.weight_decay,
+                    adjust_lr_fn="match_rms_adamw",
+                )
+            )  # fmt: skip
     decaying = [p for name, p in learning.items() if decays(name, p)]
     others = [p for name, p in learning.items() if not decays(name, p)]
     groups = [
         {"params": decaying, "weight_decay": config.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
-        lr=config.lr,
-        betas=(config.beta1, config.beta2),
-    )
+    if learning:
+        made.append(
+            torch.optim.AdamW(
+                [group for group in groups if group["params"]],
+                lr=config.lr,
+                betas=(config.beta1, config.beta2),
+            )
+        )
+    return made
 
 
 def decays(name: str, parameter: Tensor) -> bool:
@@ -70,22 +91,27 @@ def decays(name: str, parameter: Tensor) -> bool:
     return parameter.ndim == 2 and not name.startswith("embedding") and "conv" not in name
 
 
-def moments(decoder: Decoder, optimizer: torch.optim.AdamW) -> dict[str, Tensor]:
-    """The optimizer's tensors by ``moment/parameter``; empty before the first step."""
+def moments(decoder: Decoder, optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, Tensor]:
+    """The optimizers' tensors by ``moment/parameter``; empty before the first step."""
     found = {}
     for name, parameter in decoder.named_parameters():
-        for moment in MOMENTS:
-            if parameter in optimizer.state:
-                found[f"{moment}/{name}"] = optimizer.state[parameter][moment]
-                found[STEPS] = optimizer.state[parameter]["step"]
+        for optimizer in optimizers:
+            for moment, value in optimizer.state.get(parameter, {}).items():
+                found[STEPS if moment == STEP else f"{moment}/{name}"] = value
     return found
 
 
-def restore(decoder: Decoder, optimizer: torch.optim.AdamW, kept: dict[str, Tensor]) -> None:
+def restore(
+    decoder: Decoder, optimizers: Sequence[torch.optim.Optimizer], kept: dict[str, Tensor]
+) -> None:
     """Put the tensors of ``moments`` back."""
-    for name, parameter in decoder.named_parameters():
-        if f"{MOMENTS[0]}/{name}" in kept:
-            optimizer.state[parameter] = {
-                "step": kept[STEPS].clone(),
-                **{moment: kept[f"{moment}/{name}"].clone() for moment in MOMENTS},
-            }
+    parameters = dict(decoder.named_parameters())
+    for optimizer in optimizers:
+        own = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        moments = MOMENTS[type(optimizer)]
+        for name, parameter in parameters.items():
+            if id(parameter) in own and f"{moments[0]}/{name}" in kept:
+                state = {moment: kept[f"{moment}/{name}"].clone() for moment in moments}
+                if isinstance(optimizer, torch.optim.AdamW):
+                    state[STEP] = kept[STEPS].clone()
+                optimizer.state[parameter] = state

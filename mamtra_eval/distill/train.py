@@ -28,6 +28,7 @@ from mamtra_eval.distill.setup import Parts, prepare
 from mamtra_eval.errors import UserError
 from mamtra_eval.models import checkpoint
 from mamtra_eval.models.cache import DTYPES
+from mamtra_eval.models.decoder import Decoder
 from mamtra_eval.models.sequences import IGNORE, Batch, Example, collate
 from mamtra_eval.progress import Progress, Silent
 
@@ -88,7 +89,9 @@ class _Run:
         self.config, self.folder = config, folder
         self.parts: Parts = prepare(config)
         self.student = self.parts.student
-        self.optimizer = optimizing.make(self.student, config.optimizer)
+        if config.compile:
+            _compile(self.student, self.parts.teacher)
+        self.optimizers = optimizing.make(self.student, config.optimizer)
         self.scaler = torch.amp.GradScaler(
             self.student.device.type, enabled=config.precision == "fp16"
         )
@@ -148,13 +151,15 @@ class _Run:
                 )
             torch.autograd.backward(self.scaler.scale(loss))
         learning = [p for p in self.student.parameters() if p.requires_grad]
-        self.scaler.unscale_(self.optimizer)
+        for optimizer in self.optimizers:
+            self.scaler.unscale_(optimizer)
         norm = torch.nn.utils.clip_grad_norm_(learning, settings.clip or float("inf"))
-        for group in self.optimizer.param_groups:
-            group["lr"] = optimizing.learning_rate(self.step, settings)
-        self.scaler.step(self.optimizer)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = optimizing.learning_rate(self.step, settings)
+            self.scaler.step(optimizer)
         self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.student.zero_grad(set_to_none=True)
         self._means.steps += 1
         self._means.tokens += real
         return float(norm)
@@ -207,7 +212,7 @@ class _Run:
                 "kl": means.kl / n,
                 "hidden": means.hidden / n,
                 "grad_norm": norm,
-                "lr": self.optimizer.param_groups[0]["lr"],
+                "lr": self.optimizers[0].param_groups[0]["lr"],
                 "tokens_per_s": means.tokens / max(seconds, 1e-9),
             },
         )
@@ -215,7 +220,7 @@ class _Run:
 
     def _save(self) -> None:
         weights = {f"student/{k}": v for k, v in self.student.state_dict().items()}
-        kept = optimizing.moments(self.student, self.optimizer)
+        kept = optimizing.moments(self.student, self.optimizers)
         means = {MEANS: torch.tensor(astuple(self._means), dtype=torch.float64)}
         tensors = {**weights, **kept, **means, **_scaling(self.scaler)}
         state.save(self.folder, state.Training(self.step, tensors, self.parts.inputs))
@@ -230,7 +235,7 @@ class _Run:
         self.student.load_state_dict(
             {k.removeprefix(prefix): v for k, v in kept.tensors.items() if k.startswith(prefix)}
         )
-        optimizing.restore(self.student, self.optimizer, kept.tensors)
+        optimizing.restore(self.student, self.optimizers, kept.tensors)
         if self.scaler.is_enabled():
             scale, tracker = kept.tensors[SCALING].tolist()
             self.scaler.load_state_dict(
@@ -240,6 +245,12 @@ class _Run:
         self._means = _Means(ce, kl, hidden, int(steps), int(tokens))
         self.step = kept.step
         state.trim_log(self.folder, self.step)
+
+
+def _compile(*decoders: Decoder | None) -> None:
+    """Fuse the operations of each layer; one compilation serves all layers of a kind."""
+    for layer in (layer for decoder in decoders if decoder for layer in decoder.layers):
+        layer.compile(dynamic=True)
 
 
 def _scaling(scaler: torch.amp.GradScaler) -> dict[str, Tensor]:

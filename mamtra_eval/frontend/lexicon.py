@@ -29,7 +29,9 @@ from __future__ import annotations
 
 import gzip
 from functools import cache
-from importlib import resources
+from pathlib import Path
+
+LEXICON = Path(__file__).with_name("lexicon.txt.gz")
 
 
 def pronounce(word: str) -> list[str] | None:
@@ -41,6 +43,5 @@ def pronounce(word: str) -> list[str] | None:
 @cache
 def _entries() -> dict[str, str]:
     """Words and their phones, still one string: most are never asked for."""
-    packed = resources.files(__package__).joinpath("lexicon.txt.gz").read_bytes()
-    lines = gzip.decompress(packed).decode("ascii").splitlines()
+    lines = gzip.decompress(LEXICON.read_bytes()).decode("ascii").splitlines()
     return {word: phones for word, _, phones in (line.partition(" ") for line in lines)}

@@ -66,10 +66,10 @@ def pronounce(words: Iterable[str]) -> dict[str, list[str]]:
 def by_espeak(words: Sequence[str]) -> list[list[str] | None]:
     """Phones by espeak-ng's rules for US English; None for a word that it doesn't say."""
     # Not above: with it comes the audio stack. Its loader is shared, as it holds the lock.
-    from mamtra_eval.systems.espeak import _library
+    from mamtra_eval.systems.espeak import loaded_library
 
     try:
-        with _library() as (library, _):
+        with loaded_library() as (library, _):
             library.espeak_TextToPhonemes.restype = ctypes.c_char_p
             if library.espeak_SetVoiceByName(VOICE) != 0:
                 return [None] * len(words)

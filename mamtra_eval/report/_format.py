@@ -2,11 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mamtra_eval.metrics import Figure
-from mamtra_eval.results import Value
+from mamtra_eval.results import Cost, Value
 from mamtra_eval.statistics.bootstrap import Estimate
 
 DECIMALS = {"fraction": 1, "cosine": 3, "mos": 2}
+
+
+COST_NOTE = (
+    "As the run's workers saw it, side by side and without the loading of models: for a comparison "
+    "inside this run, on this machine."
+)
+
+
+def _speed(cost: Cost) -> str:
+    return "–" if cost.tokens_per_s is None else f"{cost.tokens_per_s:.0f}"
+
+
+def _real_time(cost: Cost) -> str:
+    return "–" if cost.rtf is None else f"{cost.rtf:.3f}"
+
+
+def _cache(cost: Cost) -> str:
+    return "–" if cost.cache_bytes is None else f"{cost.cache_bytes / 2**20:.2f} MiB"
+
+
+def _cut(cost: Cost) -> str:
+    return "–" if cost.cut is None else str(cost.cut)
+
+
+COSTS: tuple[tuple[str, Callable[[Cost], str]], ...] = (
+    ("Real-time factor", _real_time),
+    ("Speech tokens a second", _speed),
+    ("Cache of a clip, mean", _cache),
+    ("Clips cut at the longest length", _cut),
+)
+"""Columns of the table of costs: title, and what a cell shows."""
 
 
 def amount(figure: Figure, value: float, *, signed: bool = False) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mamtra_eval.metrics import Figure, Reading
+from mamtra_eval.report._format import COST_NOTE, COSTS
 from mamtra_eval.results import Results, SystemResult, Value
 from mamtra_eval.rows import ClipRow
 from mamtra_eval.statistics.bootstrap import Estimate
@@ -33,6 +34,7 @@ def build(results: Results) -> dict[str, Any]:
             }
             for metric, figure in results.figures
         ],
+        "costs": {"titles": [title for title, _ in COSTS], "note": COST_NOTE},
         "systems": [_system(system, results) for system in results.systems],
         "clips": [_clip(clip, results) for clip in results.clips],
         "notes": [f"Intervals: {results.interval}.", *results.notes],
@@ -47,6 +49,7 @@ def _system(system: SystemResult, results: Results) -> dict[str, Any]:
         "is_baseline": system.is_baseline,
         "clips": results.planned,
         "clips_failed": system.n_failed,
+        "costs": None if system.cost.rtf is None else [show(system.cost) for _, show in COSTS],
         "figures": {name: _value(value, results.level) for name, value in system.values.items()},
     }
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mamtra_eval.metrics import Figure
-from mamtra_eval.report._format import amount, difference, interval
+from mamtra_eval.report._format import COST_NOTE, COSTS, amount, difference, interval
 from mamtra_eval.results import Results, SystemResult, Value
 from mamtra_eval.rows import ClipRow
 
@@ -43,6 +43,7 @@ def render(results: Results, footnotes: str = "") -> str:
         *_table(results, footnotes),
         "",
         *_differences(results),
+        *_costs(results),
         *_failures(results),
         *_footnotes(results, footnotes),
     ]
@@ -132,6 +133,17 @@ def _differences(results: Results) -> list[str]:
         *(f"| {' | '.join(row)} |" for row in rows),
         "",
     ]
+
+
+def _costs(results: Results) -> list[str]:
+    made = [system for system in results.systems if system.cost.rtf is not None]
+    if not made:
+        return []
+    rows = [["System", *(title for title, _ in COSTS)], ["---", *["---:"] * len(COSTS)]]
+    rows += [
+        [escape(system.row.name), *(show(system.cost) for _, show in COSTS)] for system in made
+    ]
+    return ["## Cost", "", COST_NOTE, "", *(f"| {' | '.join(row)} |" for row in rows), ""]
 
 
 def _failures(results: Results) -> list[str]:

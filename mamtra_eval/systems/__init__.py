@@ -73,5 +73,8 @@ class System(ABC):
             except Exception as error:  # a failure is a row, never the run's end
                 yield index, error
 
+    def prepare(self) -> None:  # noqa: B027 -- most have nothing to load
+        """Load what speaking needs, so that no clip's time holds it. Called again and again."""
+
     def close(self) -> None:  # noqa: B027 -- most have nothing to release
         """Release what it holds."""

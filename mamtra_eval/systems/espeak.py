@@ -71,7 +71,7 @@ class Espeak(System):
 
     def identity(self, requests: Sequence[Request]) -> dict[str, Any]:
         """Options, and the versions of espeak-ng and of the package that carries it."""
-        with _library() as (library, _):
+        with loaded_library() as (library, _):
             library.espeak_Info.restype = ctypes.c_char_p
             release = library.espeak_Info(None).decode()
         return {
@@ -92,7 +92,7 @@ class Espeak(System):
             return 0
 
         callback = _CALLBACK(collect)  # named, as espeak holds no reference to it
-        with _library() as (library, rate_hz):
+        with loaded_library() as (library, rate_hz):
             _seed(library, request.seed)
             library.espeak_SetSynthCallback(callback)
             _demand(library.espeak_SetVoiceByName(self._name), f"voice {self.voice}")
@@ -111,7 +111,7 @@ def create(options: Mapping[str, Any]) -> Espeak:
 
 
 @contextmanager
-def _library() -> Iterator[tuple[ctypes.CDLL, int]]:
+def loaded_library() -> Iterator[tuple[ctypes.CDLL, int]]:
     """The library in its first state, with its rate in Hz; unloaded at the end. One at a time."""
     with _one_at_a_time:
         path = espeakng_loader.get_library_path()
@@ -176,7 +176,7 @@ def _check_range(option: str, value: int, allowed: range) -> None:
 def _find_voice(voice: str) -> str:
     """The name that the library takes for a voice; UserError with near matches for an unknown."""
     base, plus, variant = voice.partition("+")
-    with _library() as (library, _):
+    with loaded_library() as (library, _):
         found = base
         # An empty name would be taken for the default voice.
         if not base or library.espeak_SetVoiceByName(base.encode()) != 0:

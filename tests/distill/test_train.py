@@ -81,10 +81,11 @@ def test_gradients_do_not_depend_on_how_a_step_is_cut_into_batches(toy: Any) -> 
     assert min(same) > 0.98
 
 
-@pytest.mark.parametrize("kills", [1, 3])
-def test_killed_and_resumed_gives_the_same_weights(kills: int, toy: Any) -> None:
+@pytest.mark.parametrize(("kills", "kind"), [(1, "muon"), (3, "adamw")])
+def test_killed_and_resumed_gives_the_same_weights(kills: int, kind: str, toy: Any) -> None:
     steps = 60
-    values = toy.values(f"torn-{kills}", steps, student=STUDENT, checkpoint_every=7)
+    changes = {"student": STUDENT, "optimizer": {"steps": steps, "kind": kind}}
+    values = toy.values(f"torn-{kills}", steps, checkpoint_every=7, **changes)
     path = toy.folder / f"torn-{kills}.yaml"
     path.write_text(yaml.safe_dump(values))
     command = [sys.executable, "-m", "mamtra_eval", "distill", str(path), "--json"]
@@ -106,7 +107,7 @@ def test_killed_and_resumed_gives_the_same_weights(kills: int, toy: Any) -> None
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout)["checkpoint"] == str(folder)
 
-    whole = toy.train(f"whole-{kills}", steps, student=STUDENT, checkpoint_every=1000)
+    whole = toy.train(f"whole-{kills}", steps, checkpoint_every=1000, **changes)
     assert checkpoint.weights_hash(folder) == checkpoint.weights_hash(whole)
     assert not (folder / state.TRAINING).exists()
     assert _log(folder) == _log(whole)
@@ -169,7 +170,8 @@ def test_the_learning_rate_rises_then_falls_to_its_end() -> None:
 def test_only_matrices_decay(toy: Any) -> None:
     student = linearize(checkpoint.load(toy.teacher), (0, 2))
     freeze(student, ["head"])
-    groups = make(student, configuration.OptimizerConfig(steps=1)).param_groups
+    [adamw] = make(student, configuration.OptimizerConfig(steps=1))
+    groups = adamw.param_groups
     names = {id(p): name for name, p in student.named_parameters()}
     decaying = {names[id(p)] for p in groups[0]["params"]}
     others = {names[id(p)] for p in groups[1]["params"]}
@@ -178,3 +180,17 @@ def test_only_matrices_decay(toy: Any) -> None:
     assert all(name.endswith("weight") and "norm" not in name for name in decaying)
     assert {"layers.1.mixer.A_log", "layers.1.mixer.conv_weight", "embedding.weight"} <= others
     assert not any(name.startswith("head") for name in decaying | others)
+
+
+def test_muon_takes_the_matrices_of_the_layers_and_adamw_the_rest(toy: Any) -> None:
+    student = linearize(checkpoint.load(toy.teacher), (0, 2))
+    muon, adamw = make(student, configuration.OptimizerConfig(steps=1, kind="muon"))
+    names = {id(p): name for name, p in student.named_parameters()}
+    turned, others = (
+        {names[id(p)] for group in one.param_groups for p in group["params"]}
+        for one in (muon, adamw)
+    )
+    assert turned | others == set(names.values())
+    assert {"layers.0.mixer.qkv.weight", "layers.1.mixer.out.weight"} <= turned
+    assert all(name.startswith("layers") and "norm" not in name for name in turned)
+    assert {"embedding.weight", "head.weight", "layers.1.mixer.conv_weight"} <= others

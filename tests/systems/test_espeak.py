@@ -60,7 +60,7 @@ def test_voices_by_language_and_by_file(voice):
 
 
 def test_every_voice_on_the_list_can_be_made():
-    with espeak._library() as (library, _):
+    with espeak.loaded_library() as (library, _):
         languages = espeak._languages(library)
     assert len(languages) > 100
     for language in languages:

@@ -209,8 +209,20 @@ function change(figure, difference) {
     h("span", { class: "small line" }, formatInterval(difference, figure.unit, true)));
 }
 
+function costTable() {
+  const made = data.systems.filter((system) => system.costs);
+  const rows = made.map((system) => h("tr", { role: "row" },
+    h("th", { scope: "row", role: "rowheader" }, system.name),
+    system.costs.map((shown, index) => h("td", { role: "cell", "data-title": data.costs.titles[index] }, shown))));
+  const heads = data.costs.titles.map((title) => columnHead(title));
+  return board("Cost", [columnHead("System"), ...heads], h("tbody", { role: "rowgroup" }, rows));
+}
+
 function drawLeaderboard() {
   $("leaderboard").append(leaderboard(headline));
+  if (data.systems.some((system) => system.costs)) {
+    $("leaderboard").append(h("h3", {}, "Cost"), h("p", { class: "caption" }, data.costs.note), costTable());
+  }
   const others = data.figures.filter((figure) => !headline.includes(figure));
   if (others.length) {
     $("leaderboard").append(h("details", { class: "more" },
