@@ -117,6 +117,42 @@ def test_a_system_that_fails_everywhere_has_no_value_but_a_row(tmp_path: Path) -
         assert _html_data.build(run)["clips"][0]["error"] == "missing"
 
 
+def test_costs_are_sums_over_what_was_made(tmp_path: Path) -> None:
+    clips = {  # seconds of speech, of making (a batch: the first clip has all), what was counted
+        "a": (2.0, 1.5, {"tokens": 50.0, "cache_bytes": 2.0**20, "cut": 0.0}),
+        "b": (1.0, 0.0, {"tokens": 25.0, "cache_bytes": 3 * 2.0**20, "cut": 1.0}),
+    }
+    with Store(tmp_path / "run") as store:
+        store.add_utterances([Utterance(name, "x") for name in clips], dict.fromkeys(clips, ""))
+        store.add_metric(MetricRow("m", "sig:1", "", FIGURES[:1]))
+        for system in ("spoken", "read", "plain"):
+            store.add_system(SystemRow(system, "x", "x", system, {}))
+            for name, (duration_s, synthesis_s, cost) in clips.items():
+                key = ClipKey(system, name, 0)
+                store.add_clip(key, 0)
+                store.finish_clip(
+                    key, path=f"{name}.wav", sha256="", duration_s=duration_s,
+                    sample_rate_hz=16000, synthesis_s=None if system == "read" else synthesis_s,
+                    cost=cost if system == "spoken" else None,
+                )  # fmt: skip
+        store.set_meta("testset", {"name": "t", "language": "en", "sha256": "ab" * 32, "n": 2,
+                                   "repeats": 1, "seed": 0})  # fmt: skip
+        store.set_meta("baseline", "read")
+        store.set_meta("statistics", {"level": 0.95, "resamples": 1000, "seed": 0})
+        run = results.collect(store)
+    spoken, read, plain = (system.cost for system in run.systems)
+    assert spoken == results.Cost(rtf=0.5, tokens_per_s=50.0, cache_bytes=2 * 2.0**20, cut=1)
+    assert read == results.Cost(None, None, None, None)
+    assert plain == results.Cost(0.5, None, None, None)
+    text = leaderboard.render(run)
+    assert "| spoken | 0.500 | 50 | 2.00 MiB | 1 |" in text
+    assert "| plain | 0.500 | – | – | – |" in text
+    assert "| read | 0" not in text
+    assert [system["costs"] for system in _html_data.build(run)["systems"]] == [
+        ["0.500", "50", "2.00 MiB", "1"], None, ["0.500", "–", "–", "–"],
+    ]  # fmt: skip
+
+
 def test_what_is_pending_is_not_failed(tmp_path: Path) -> None:
     with Store(tmp_path / "run") as store:
         store.add_utterances([Utterance("a", "x"), Utterance("b", "y")], {"a": "", "b": ""})

@@ -52,6 +52,7 @@ def build(systems: int = 3, utterances: int = 24, seed: int = 7) -> dict[str, An
         "version": "0.1.0",
         "run": "reports/quickstart",
         "testset": testset,
+        "costs": {"titles": ["Real-time factor"], "note": "As the workers saw it."},
         "figures": [_figure(*figure) for figure in FIGURES],
         "systems": _systems(names, clips),
         "clips": clips,
@@ -138,6 +139,7 @@ def _systems(names: list[str], clips: list[dict[str, Any]]) -> list[dict[str, An
         kind, target = ("recorded", "recorded") if index == 0 else ("command", f"bin/{name}")
         failed = sum(clip["error"] is not None for clip in own)
         system = {"name": name, "kind": kind, "target": target, "is_baseline": index == 0}
+        system["costs"] = None if index == 0 else [f"{0.1 * index:.3f}"]
         systems.append({**system, "clips": len(own), "clips_failed": failed, "figures": figures})
     return systems
 

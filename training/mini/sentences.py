@@ -116,12 +116,13 @@ def reserved() -> set[str]:
     """Texts of the mini test set, which no model may have seen."""
     folder = Path(__file__).parents[2] / "testsets" / "mini-en"
     lines = [
-        line for name in ("sentences.txt", "prompts.txt", "held-out.txt")
+        line for name in ("sentences.txt", "prompts.txt", "open.txt")
         if (folder / name).exists()
         for line in (folder / name).read_text("utf-8").splitlines()
     ]  # fmt: skip
-    lists = [folder / "digits.lst", folder / "meta.lst"]
-    lines += [row.split("|")[1] for path in lists for row in path.read_text("utf-8").splitlines()]
+    lists = [folder / f"{name}.lst" for name in ("meta", "digits", "more-digits")]
+    lists = [path for path in lists if path.exists()]
+    lines += [row.split("|")[3] for path in lists for row in path.read_text("utf-8").splitlines()]
     return {line.strip(".?! ").lower() for line in lines}
 
 

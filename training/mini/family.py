@@ -1,0 +1,72 @@
+"""Students of the mini family, and controls at an equal budget, one after another.
+
+    python training/mini/family.py TEACHER DATA OUT [NAME...] [--steps N] [--seed S]
+
+TEACHER is a checkpoint, DATA a folder of ``sequences.py``. OUT gets a folder for each NAME (all of
+them without one): the four published ratios, and at 1:1 the placements that the paper calls
+failures, each loss left out, no distillation at all, and a random start. What is finished is left
+as it is, what was killed goes on. Everything else is in ``student.yaml``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from mamtra_eval import structured
+from mamtra_eval.distill import config as configuration
+from mamtra_eval.distill import train
+from mamtra_eval.models import checkpoint
+
+BASE = Path(__file__).with_name("student.yaml")
+STUDENTS: dict[str, dict[str, Any]] = {
+    "1-1": {"student": {"ratio": "1:1"}},
+    "1-3": {"student": {"ratio": "1:3"}},
+    "1-5": {"student": {"ratio": "1:5"}},
+    "1-11": {"student": {"ratio": "1:11"}},
+    "1-1-blockend": {"student": {"ratio": "1:1", "placement": "BlockEnd"}},
+    "1-1-front": {"student": {"ratio": "1:1", "placement": "Front"}},
+    "1-1-undistilled": {"loss": {"kl": 0.0, "hidden": 0.0}},
+    "1-1-without-ce": {"loss": {"ce": 0.0}},
+    "1-1-without-kl": {"loss": {"kl": 0.0}},
+    "1-1-without-hidden": {"loss": {"hidden": 0.0}},
+    "1-1-random": {"student": {"ratio": "1:1", "start": "random"}},
+}
+
+
+def configure(name: str, given: argparse.Namespace) -> configuration.DistillConfig:
+    """The run of one student."""
+    base = structured.read_yaml(BASE, "teacher")
+    data = {"train": str(given.data / "train.jsonl"), "held_out": str(given.data / "held_out.jsonl")}
+    values = {
+        **base,
+        **STUDENTS[name],
+        "teacher": str(given.teacher),
+        "out": str(given.out / name),
+        "data": data,
+        "seed": given.seed,
+    }
+    return configuration.build(values, [f"optimizer.steps={given.steps}"] if given.steps else [])
+
+
+def main() -> None:
+    """Train all that were named."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("teacher", type=Path)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(STUDENTS))
+    parser.add_argument("--steps", type=int, help="of each (as in student.yaml)")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    if unknown := set(given.names) - set(STUDENTS):
+        parser.error(f"no student {', '.join(sorted(unknown))}; there are {', '.join(STUDENTS)}")
+    for name in given.names or STUDENTS:
+        folder = train.distill(configure(name, given))
+        held_out = checkpoint.read_card(folder)["training"]["held_out"]
+        print(name, {key: round(value, 4) for key, value in held_out.items()}, flush=True)
+
+
+if __name__ == "__main__":
+    main()
