@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from mamtra_eval.distill.config import OptimizerConfig
+from mamtra_eval.errors import UserError
 from mamtra_eval.models.decoder import Decoder, Layer
 
-MOMENTS: dict[type[torch.optim.Optimizer], tuple[str, ...]] = {
-    torch.optim.AdamW: ("exp_avg", "exp_avg_sq"),
-    torch.optim.Muon: ("momentum_buffer",),
-}
+MOMENTS = {"AdamW": ("exp_avg", "exp_avg_sq"), "Muon": ("momentum_buffer",)}
+"""Names of the state that each optimizer keeps of a parameter."""
+
 STEP, STEPS = "step", "optimizer_steps"
 """AdamW's own count and its name in a file: the same for all parameters, fp16 skips some steps."""
 
@@ -60,6 +60,11 @@ def make(decoder: Decoder, config: OptimizerConfig) -> list[torch.optim.Optimize
     learning = {name: p for name, p in decoder.named_parameters() if p.requires_grad}
     made: list[torch.optim.Optimizer] = []
     if config.kind == "muon":
+        if not hasattr(torch.optim, "Muon"):
+            raise UserError(
+                f"optimizer.kind=muon needs torch 2.9 or later, not {torch.__version__}",
+                fix="Take optimizer.kind=adamw, or a later torch.",
+            )
         matrices = [n for n, p in learning.items() if decays(n, p) and n.startswith("layers")]
         turned = [learning.pop(name) for name in matrices]
         if turned:
@@ -108,7 +113,7 @@ def restore(
     parameters = dict(decoder.named_parameters())
     for optimizer in optimizers:
         own = {id(p) for group in optimizer.param_groups for p in group["params"]}
-        moments = MOMENTS[type(optimizer)]
+        moments = MOMENTS[type(optimizer).__name__]
         for name, parameter in parameters.items():
             if id(parameter) in own and f"{moments[0]}/{name}" in kept:
                 state = {moment: kept[f"{moment}/{name}"].clone() for moment in moments}

@@ -38,7 +38,10 @@ STUDENTS: dict[str, dict[str, Any]] = {
 def configure(name: str, given: argparse.Namespace) -> configuration.DistillConfig:
     """The run of one student."""
     base = structured.read_yaml(BASE, "teacher")
-    data = {"train": str(given.data / "train.jsonl"), "held_out": str(given.data / "held_out.jsonl")}
+    data = {
+        "train": str(given.data / "train.jsonl"),
+        "held_out": str(given.data / "held_out.jsonl"),
+    }
     values = {
         **base,
         **STUDENTS[name],
