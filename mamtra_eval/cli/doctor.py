@@ -27,6 +27,7 @@ CORE = (
     "webrtcvad",
     "espeakng_loader",
     "httpx",
+    "num2words",
 )
 
 
@@ -47,7 +48,7 @@ def doctor(
 
     checks = [_core(name) for name in CORE]
     checks += [_extra(name) for name in EXTRAS]
-    checks += [_speaker_weights(), _dnsmos_networks(), _cuda(), _kernels()]
+    checks += [_speaker_weights(), _dnsmos_networks(), _mini_family(), _cuda(), _kernels()]
     if as_json:
         typer.echo(json.dumps([check._asdict() for check in checks], indent=2, ensure_ascii=False))
     else:
@@ -107,6 +108,18 @@ def _dnsmos_networks() -> Check:
     except UserError as error:
         return Check("DNSMOS networks", "broken", error.what, error.fix or "")
     return Check("DNSMOS networks", "ok", ", ".join(path.name for path in paths))
+
+
+def _mini_family() -> Check:
+    """Which members of the embedded family lie in the package."""
+    from mamtra_eval.systems import mini
+
+    found = [name for name in mini.FOLDERS if mini.is_there(name)]
+    missing = [name for name in mini.FOLDERS if name not in found]
+    if missing:
+        fix = "Install the package again; a checkout trains them by training/mini/README.md."
+        return Check("mini family", "broken", f"no checkpoint of {', '.join(missing)}", fix)
+    return Check("mini family", "ok", f"mini:RATIO with {', '.join(found)}")
 
 
 def _cuda() -> Check:

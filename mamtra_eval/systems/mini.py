@@ -1,0 +1,188 @@
+"""The embedded synthesizer: a small teacher and its Mamba-2 students of every ratio.
+
+Options:
+
+``ratio``        ``1:0`` (the teacher, default), ``1:1``, ``1:3``, ``1:5``, ``1:11``
+``checkpoint``   a checkpoint folder of one's own, in place of a ratio
+``temperature``  logits are divided by it; default 0.5. 0 is greedy
+``top_p``        of the nucleus that tokens are drawn from; default 0.9
+
+Target: ``mini``, ``mini:1:3``, ``mini:1:3,temperature=0.8``. English, 16 kHz.
+
+Text becomes phones (``frontend``), phones and speech tokens take turns through the decoder
+(``frontend.interleave``), and the mini codec makes samples of the tokens. The prompt chooses among
+the trained voices: the one whose mean speaker embedding is nearest to the prompt's; without a
+prompt it is the first voice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mamtra_eval import audio
+from mamtra_eval.audio import Clip
+from mamtra_eval.errors import MeasurementError, SynthesisError, UserError, unknown_name
+from mamtra_eval.frontend.lexicon import LEXICON
+from mamtra_eval.registry import read_options
+from mamtra_eval.systems import Request, System
+from mamtra_eval.systems._mini_voices import BUNDLE, CODEC, VOICES, Voices
+
+if TYPE_CHECKING:
+    from mamtra_eval.codecs.mini import MiniCodec
+    from mamtra_eval.models.decoder import Decoder
+    from mamtra_eval.models.generate import Generated, Item
+
+FOLDERS = {"1:0": "teacher", "1:1": "1-1", "1:3": "1-3", "1:5": "1-5", "1:11": "1-11"}
+DEFAULTS: dict[str, object] = {
+    "ratio": "1:0", "checkpoint": None, "temperature": 0.5, "top_p": 0.9,
+}  # fmt: skip
+
+WEIGHTS = "model.safetensors"
+
+TOKENS_A_PHONE = 12
+"""Speech tokens a phone at the most, on average over a text (half a second): beyond it speech has
+run away."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the tokens depend on beside the weights."""
+
+    temperature: float
+    top_p: float
+
+
+class Mini(System):
+    """Speaks with one checkpoint of the family."""
+
+    batch_size = 16
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.folder, self.settings = folder, settings
+        if not (folder / WEIGHTS).is_file():
+            raise UserError("no checkpoint there", where=str(folder), fix="Name its folder.")
+
+    def identity(self, requests: Sequence[Request]) -> dict[str, Any]:
+        """Hashes of the decoder's, the codec's and the voices' files, and the sampler."""
+        return {
+            "decoder": audio.sha256(self.folder / WEIGHTS),
+            "codec": audio.sha256(CODEC / "codec.safetensors"),
+            "voices": audio.sha256(VOICES),
+            "lexicon": audio.sha256(LEXICON),
+            "temperature": self.settings.temperature,
+            "top_p": self.settings.top_p,
+        }
+
+    def speak(self, request: Request) -> Clip:
+        """One clip; SynthesisError for a text with nothing to say."""
+        [(_, made)] = self.speak_many([request])
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+    def speak_many(self, requests: Sequence[Request]) -> Iterator[tuple[int, Clip | Exception]]:
+        """A batch; what one text does wrong is that clip's failure alone."""
+        items: dict[int, tuple[int, Item]] = {}
+        for index, request in enumerate(requests):
+            try:
+                voice = self._voices.nearest(request.prompt_audio)
+                items[index] = voice, self._item(request, voice)
+            except (UserError, audio.AudioError, MeasurementError) as error:
+                yield index, SynthesisError(str(error))
+        if not items:
+            return
+        made = self._generate([item for _, item in items.values()])
+        for (index, (voice, item)), one in zip(items.items(), made, strict=True):
+            if one.tokens:
+                clip = self._codec.decode(one.tokens, voice)
+                yield index, replace(clip, cost=self._cost(item, one))
+            else:
+                yield index, SynthesisError("the decoder ended before it said anything")
+
+    def prepare(self) -> None:
+        """Load decoder and codec; the speaker encoder waits for a prompt."""
+        _ = self._decoder, self._codec
+
+    def _cost(self, item: Item, made: Generated) -> dict[str, float]:
+        """Tokens, bytes of the clip's own caches at the end (float32), whether it was cut."""
+        from mamtra_eval.models import cost
+
+        config = self._decoder.config
+        context = len(item.prompt) + len(item.feed) + len(made.tokens)
+        kept = cost.kv_bytes(config, context, 4) + cost.state_bytes(config, 4)
+        return {"tokens": len(made.tokens), "cache_bytes": kept, "cut": not made.stopped}
+
+    def _item(self, request: Request, voice: int) -> Item:
+        """The decoder's input for a request."""
+        from mamtra_eval.frontend import transcribe
+        from mamtra_eval.frontend.interleave import interleave
+        from mamtra_eval.frontend.phones import PAUSE, to_id
+        from mamtra_eval.models.generate import Item
+
+        phones = [PAUSE, *(to_id(phone) for phone in transcribe(request.text)), PAUSE]
+        spoken = interleave(self._decoder.config, voice, phones)
+        longest = TOKENS_A_PHONE * len(phones)
+        return Item(spoken.prompt, request.seed, maximum=longest, feed=spoken.feed)
+
+    def _generate(self, items: list[Item]) -> list[Generated]:
+        from mamtra_eval.models.generate import DecodingConfig, generate
+        from mamtra_eval.models.sampling import SamplerConfig
+
+        settings = self.settings
+        if settings.temperature == 0:
+            sampler = SamplerConfig("greedy")
+        else:
+            sampler = SamplerConfig(
+                "top-p", top_p=settings.top_p, top_k=0, temperature=settings.temperature
+            )
+        return generate(self._decoder, items, DecodingConfig(sampler))
+
+    @cached_property
+    def _voices(self) -> Voices:
+        return Voices()
+
+    @cached_property
+    def _decoder(self) -> Decoder:
+        from mamtra_eval.models import checkpoint, config
+
+        decoder, family = checkpoint.load(self.folder), config.preset("mini")
+        own = decoder.config
+        if (own.speech_codes, own.text_vocabulary) != (family.speech_codes, family.text_vocabulary):
+            raise UserError(
+                f"mini speaks with {family.speech_codes} speech codes and {family.text_vocabulary} "
+                f"text tokens; this checkpoint has {own.speech_codes} and {own.text_vocabulary}",
+                where=str(self.folder),
+                fix="Give a checkpoint that was trained as training/mini shows.",
+            )
+        return decoder
+
+    @cached_property
+    def _codec(self) -> MiniCodec:
+        from mamtra_eval.codecs import mini
+
+        return mini.load(CODEC)
+
+
+def is_there(ratio: str) -> bool:
+    """Whether the package has this member of the family."""
+    return (BUNDLE / FOLDERS[ratio] / WEIGHTS).is_file()
+
+
+def create(options: Mapping[str, Any]) -> Mini:
+    """The system; see the module for its options."""
+    given = read_options("mini", options, DEFAULTS)
+    settings = Settings(float(given["temperature"]), float(given["top_p"]))
+    if not 0 <= settings.temperature <= 5 or not 0 < settings.top_p <= 1:
+        raise UserError(
+            "mini needs a temperature from 0 to 5 and top_p above 0 and at most 1",
+            fix="Write mini:temperature=0.5,top_p=0.9.",
+        )
+    if given["checkpoint"] is not None:
+        return Mini(Path(given["checkpoint"]), settings)
+    if given["ratio"] not in FOLDERS:
+        raise unknown_name("ratio of mini", given["ratio"], FOLDERS)
+    return Mini(BUNDLE / FOLDERS[given["ratio"]], settings)
