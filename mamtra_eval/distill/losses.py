@@ -10,7 +10,9 @@ distributions; ``hidden_match`` of the outputs of their layers. Skewed divergenc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -18,12 +20,39 @@ from torch import Tensor
 
 from mamtra_eval.models.sequences import IGNORE
 
+ROWS = 128
+"""Rows of logits that are worked on at a time: what stays in a core's cache."""
+
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Sum of the negative log-likelihoods in nats: logits (B, T, V), targets (B, T)."""
-    return F.cross_entropy(
-        logits.flatten(0, 1).float(), targets.flatten(), ignore_index=IGNORE, reduction="sum"
-    )
+    total: Tensor = _CrossEntropy.apply(logits, targets)  # type: ignore[no-untyped-call]
+    return total
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """The loss with its gradient, softmax minus one at the target, some rows at a time."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:  # noqa: ANN401, D102
+        flat, wanted = logits.flatten(0, -2), targets.flatten()
+        gradient = torch.zeros_like(_precise(flat))
+        total = torch.zeros((), dtype=_precise(flat[:0]).dtype, device=flat.device)
+        for rows in (wanted != IGNORE).nonzero().flatten().split(ROWS):
+            log_q = F.log_softmax(_precise(flat[rows]), dim=-1)
+            place = wanted[rows, None]
+            total -= log_q.gather(-1, place).sum()
+            slope = log_q.exp()
+            slope.scatter_add_(-1, place, -torch.ones_like(place, dtype=slope.dtype))
+            gradient[rows] = slope
+        ctx.save_for_backward(gradient.view_as(logits))
+        ctx.dtype = logits.dtype
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:  # noqa: ANN401, D102 -- torch's
+        [gradient] = ctx.saved_tensors
+        return (gradient * grads[0]).to(ctx.dtype), None
 
 
 def skew_kl(
@@ -46,18 +75,76 @@ def skew_kl(
         direction: ``forward`` is KL(p ‖ α p + (1-α) q), ``reverse`` KL(q ‖ α q + (1-α) p), with
             the teacher's p and the student's q.
     """
-    scored = targets != IGNORE
-    log_p = F.log_softmax(teacher[scored].float() / temperature, dim=-1)
-    log_q = F.log_softmax(student[scored].float() / temperature, dim=-1)
-    first, second = (log_p, log_q) if direction == "forward" else (log_q, log_p)
-    if alpha > 0:
-        log_alpha, log_rest = (
-            torch.tensor(v, device=first.device).log() for v in (alpha, 1 - alpha)
-        )
-        second = torch.logaddexp(first + log_alpha, second + log_rest)
-    # xlogy-safe: a probability that underflows to zero contributes nothing.
-    divergence = torch.where(first.exp() > 0, first.exp() * (first - second), 0.0)
-    return divergence.sum() * temperature**2
+    total: Tensor = _SkewKl.apply(teacher, student, targets, alpha, temperature, direction)  # type: ignore[no-untyped-call]
+    return total
+
+
+class _SkewKl(torch.autograd.Function):
+    """The divergence and its gradient by hand, some rows at a time.
+
+    Left to autograd, a dozen arrays of (tokens, vocabulary) numbers go through memory: two thirds
+    of a training step of the mini family.
+    """
+
+    @staticmethod
+    def forward(  # noqa: D102 -- see the class
+        ctx: Any,  # noqa: ANN401 -- torch's
+        teacher: Tensor,
+        student: Tensor,
+        targets: Tensor,
+        alpha: float,
+        temperature: float,
+        direction: str,
+    ) -> Tensor:
+        teacher, logits = teacher.flatten(0, -2), student.flatten(0, -2)
+        gradient = torch.zeros_like(_precise(logits))
+        total = torch.zeros((), dtype=_precise(logits[:0]).dtype, device=logits.device)
+        part = _forward_part if direction == "forward" else _reverse_part
+        for rows in (targets.flatten() != IGNORE).nonzero().flatten().split(ROWS):
+            log_p = F.log_softmax(_precise(teacher[rows]) / temperature, dim=-1)
+            log_q = F.log_softmax(_precise(logits[rows]) / temperature, dim=-1)
+            value, slope = part(log_p, log_q, alpha)
+            total += value
+            gradient[rows] = slope * temperature
+        ctx.save_for_backward(gradient.view_as(student))
+        ctx.dtype = student.dtype
+        return total * temperature**2
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:  # noqa: ANN401, D102 -- torch's
+        [gradient] = ctx.saved_tensors
+        return None, (gradient * grads[0]).to(ctx.dtype), None, None, None, None
+
+
+def _forward_part(log_p: Tensor, log_q: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+    """Σ p log(p/m), m = α p + (1-α) q; and its gradient in q's logits, -p r + q Σ p r.
+
+    r = (1-α) q / m is q's share of the mixture.
+    """
+    log_rest = log_q + math.log1p(-alpha)
+    log_m = torch.logaddexp(log_p + math.log(alpha), log_rest) if alpha > 0 else log_rest
+    p = log_p.exp()
+    pr = p * (log_rest - log_m).exp()
+    value = torch.where(p > 0, p * (log_p - log_m), 0.0).sum()
+    return value, log_q.exp() * pr.sum(-1, keepdim=True) - pr
+
+
+def _reverse_part(log_p: Tensor, log_q: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+    """Σ q log(q/m), m = α q + (1-α) p; and its gradient in q's logits, q (h - Σ q h).
+
+    h = log(q/m) - α q / m.
+    """
+    log_rest = log_p + math.log1p(-alpha)
+    log_m = torch.logaddexp(log_q + math.log(alpha), log_rest) if alpha > 0 else log_rest
+    q = log_q.exp()
+    ratio = torch.where(q > 0, log_q - log_m, 0.0)
+    h = ratio - alpha * ratio.exp()
+    return (q * ratio).sum(), q * (h - (q * h).sum(-1, keepdim=True))
+
+
+def _precise(values: Tensor) -> Tensor:
+    """In float32 at the least."""
+    return values if values.dtype == torch.float64 else values.float()
 
 
 def hidden_match(

@@ -28,7 +28,7 @@ from mamtra_eval.distill.setup import Parts, prepare
 from mamtra_eval.errors import UserError
 from mamtra_eval.models import checkpoint
 from mamtra_eval.models.cache import DTYPES
-from mamtra_eval.models.decoder import Decoder
+from mamtra_eval.models.decoder import Decoder, Layer
 from mamtra_eval.models.sequences import IGNORE, Batch, Example, collate
 from mamtra_eval.progress import Progress, Silent
 
@@ -248,9 +248,14 @@ class _Run:
 
 
 def _compile(*decoders: Decoder | None) -> None:
-    """Fuse the operations of each layer; one compilation serves all layers of a kind."""
+    """Fuse the operations of Transformer layers and MLPs; one compilation serves them all.
+
+    Mamba-2 mixers stay as they are: lengths cut into chunks keep the compiler busy for minutes.
+    """
     for layer in (layer for decoder in decoders if decoder for layer in decoder.layers):
-        layer.compile(dynamic=True)
+        assert isinstance(layer, Layer)
+        fused = layer if layer.is_transformer else layer.mlp
+        fused.compile(dynamic=True)
 
 
 def _scaling(scaler: torch.amp.GradScaler) -> dict[str, Tensor]:

@@ -77,6 +77,26 @@ def test_probabilities_that_underflow_give_finite_losses_and_gradients() -> None
         assert torch.isfinite(gradient).all()
 
 
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+@pytest.mark.parametrize("alpha", [0.0, 0.1, 0.7])
+def test_the_gradient_is_the_derivative(direction: str, alpha: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    teacher, student = torch.randn(2, 2, 150, 5, generator=generator, dtype=torch.float64)
+    targets = torch.randint(0, 5, (2, 150), generator=generator)
+    targets[0, ::3] = IGNORE  # more rows than are worked on at a time, some left out
+
+    def loss(logits: torch.Tensor) -> torch.Tensor:
+        return skew_kl(
+            teacher, logits, targets, alpha=alpha, temperature=1.7, direction=direction
+        )
+
+    assert torch.autograd.gradcheck(loss, student.requires_grad_(), fast_mode=True)
+    student = student.detach().requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: cross_entropy(x, targets), student, fast_mode=True)
+    with torch.no_grad():  # measuring alone keeps no gradient
+        assert not cross_entropy(student, targets).requires_grad
+
+
 def test_hidden_states_are_compared_layer_by_layer_where_there_is_a_token() -> None:
     teacher = [torch.full((1, 3, 2), 2.0), torch.full((1, 3, 2), 5.0)]
     student = [torch.full((1, 3, 2), 3.0), torch.full((1, 3, 2), 5.5)]
