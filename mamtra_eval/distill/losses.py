@@ -34,11 +34,11 @@ class _CrossEntropy(torch.autograd.Function):
     """The loss with its gradient, softmax minus one at the target, some rows at a time."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:  # noqa: ANN401, D102
+    def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:  # noqa: ANN401
         flat, wanted = logits.flatten(0, -2), targets.flatten()
         gradient = torch.zeros_like(_precise(flat))
         total = torch.zeros((), dtype=_precise(flat[:0]).dtype, device=flat.device)
-        for rows in (wanted != IGNORE).nonzero().flatten().split(ROWS):
+        for rows in torch.split((wanted != IGNORE).nonzero().flatten(), ROWS):
             log_q = F.log_softmax(_precise(flat[rows]), dim=-1)
             place = wanted[rows, None]
             total -= log_q.gather(-1, place).sum()
@@ -50,7 +50,7 @@ class _CrossEntropy(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Any:  # noqa: ANN401, D102 -- torch's
+    def backward(ctx: Any, *grads: Tensor) -> Any:  # noqa: ANN401 -- torch's
         [gradient] = ctx.saved_tensors
         return (gradient * grads[0]).to(ctx.dtype), None
 
@@ -87,7 +87,7 @@ class _SkewKl(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # noqa: D102 -- see the class
+    def forward(
         ctx: Any,  # noqa: ANN401 -- torch's
         teacher: Tensor,
         student: Tensor,
@@ -100,7 +100,7 @@ class _SkewKl(torch.autograd.Function):
         gradient = torch.zeros_like(_precise(logits))
         total = torch.zeros((), dtype=_precise(logits[:0]).dtype, device=logits.device)
         part = _forward_part if direction == "forward" else _reverse_part
-        for rows in (targets.flatten() != IGNORE).nonzero().flatten().split(ROWS):
+        for rows in torch.split((targets.flatten() != IGNORE).nonzero().flatten(), ROWS):
             log_p = F.log_softmax(_precise(teacher[rows]) / temperature, dim=-1)
             log_q = F.log_softmax(_precise(logits[rows]) / temperature, dim=-1)
             value, slope = part(log_p, log_q, alpha)
@@ -111,7 +111,7 @@ class _SkewKl(torch.autograd.Function):
         return total * temperature**2
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Any:  # noqa: ANN401, D102 -- torch's
+    def backward(ctx: Any, *grads: Tensor) -> Any:  # noqa: ANN401 -- torch's
         [gradient] = ctx.saved_tensors
         return None, (gradient * grads[0]).to(ctx.dtype), None, None, None, None
 

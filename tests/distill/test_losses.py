@@ -86,9 +86,7 @@ def test_the_gradient_is_the_derivative(direction: str, alpha: float) -> None:
     targets[0, ::3] = IGNORE  # more rows than are worked on at a time, some left out
 
     def loss(logits: torch.Tensor) -> torch.Tensor:
-        return skew_kl(
-            teacher, logits, targets, alpha=alpha, temperature=1.7, direction=direction
-        )
+        return skew_kl(teacher, logits, targets, alpha=alpha, temperature=1.7, direction=direction)
 
     assert torch.autograd.gradcheck(loss, student.requires_grad_(), fast_mode=True)
     student = student.detach().requires_grad_()
