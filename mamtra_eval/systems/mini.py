@@ -2,7 +2,7 @@
 
 Options:
 
-``ratio``        ``1:0`` (the teacher, default), ``1:1``, ``1:3``, ``1:5``, ``1:11``
+``ratio``        ``1:0`` (the teacher, default), ``1:1``, ``1:3``; those that lie in the package
 ``checkpoint``   a checkpoint folder of one's own, in place of a ratio
 ``temperature``  logits are divided by it; default 0.5. 0 is greedy
 ``top_p``        of the nucleus that tokens are drawn from; default 0.9
@@ -183,6 +183,7 @@ def create(options: Mapping[str, Any]) -> Mini:
         )
     if given["checkpoint"] is not None:
         return Mini(Path(given["checkpoint"]), settings)
-    if given["ratio"] not in FOLDERS:
-        raise unknown_name("ratio of mini", given["ratio"], FOLDERS)
+    there = [ratio for ratio in FOLDERS if is_there(ratio)]
+    if given["ratio"] not in there:
+        raise unknown_name("ratio of mini", given["ratio"], there)
     return Mini(BUNDLE / FOLDERS[given["ratio"]], settings)
