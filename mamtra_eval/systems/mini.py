@@ -86,6 +86,7 @@ class Mini(System):
 
     def speak_many(self, requests: Sequence[Request]) -> Iterator[tuple[int, Clip | Exception]]:
         """A batch; what one text does wrong is that clip's failure alone."""
+        self.prepare()
         items: dict[int, tuple[int, Item]] = {}
         for index, request in enumerate(requests):
             try:

@@ -20,7 +20,7 @@ RATIOS = [ratio for ratio, folder in family.FOLDERS.items() if (family.BUNDLE / 
 VOICES = ("awb", "rms", "kal16", "slt")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def digits(mini: Path) -> list[Request]:
     rows = [line.split("|") for line in (mini / "digits.lst").read_text().splitlines()[:8]]
     return [Request(row[0], row[3], row[1], mini / row[2], seed=n) for n, row in enumerate(rows)]
@@ -37,7 +37,7 @@ def _speak(system: System, requests: list[Request]) -> list[audio.Clip]:
 def test_the_recogniser_understands_its_digits(
     ratio: str, digits: list[Request], tmp_path: Path
 ) -> None:
-    wer = registry.create("metrics", "wer", {"asr.grammar": "digits"})
+    wer = registry.create("metrics", "wer", {"grammar": "digits"})
     errors = words = 0.0
     for request, clip in zip(digits, _speak(_system(ratio), digits), strict=True):
         path = audio.write(clip, tmp_path / request.utterance)
