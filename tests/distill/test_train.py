@@ -191,6 +191,6 @@ def test_muon_takes_the_matrices_of_the_layers_and_adamw_the_rest(toy: Any) -> N
         for one in (muon, adamw)
     )
     assert turned | others == set(names.values())
-    assert {"layers.0.mixer.qkv.weight", "layers.1.mixer.out.weight"} <= turned
+    assert {"layers.0.mixer.qkv.weight", "layers.1.mlp.down.weight"} <= turned
     assert all(name.startswith("layers") and "norm" not in name for name in turned)
     assert {"embedding.weight", "head.weight", "layers.1.mixer.conv_weight"} <= others
