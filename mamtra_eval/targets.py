@@ -118,11 +118,12 @@ def _options(kind: str, rest: str) -> dict[str, str]:
         if limited:
             return {"timeout_s": limited["seconds"], "template": limited["template"]}
         return {"template": rest} if rest else {}
-    options = {}
-    if kind == "mini":  # mini:1:3 is short for mini:ratio=1:3
-        rest = re.sub(r"^(\d+:\d+)(?=,|$)", r"ratio=\1", rest)
+    options: dict[str, str] = {}
+    shorthand = getattr(registry.load("systems", kind), "SHORTHAND", None)
     for part in filter(None, rest.split(",")):
         key, equals, value = part.partition("=")
+        if not equals and shorthand and not options:  # mini:1:3 is short for mini:ratio=1:3
+            key, equals, value = shorthand, "=", part
         if not equals:
             raise UserError(
                 f"{part!r} is no option of {kind}", fix=f"Write {kind}:option=value,option=value."

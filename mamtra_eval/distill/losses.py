@@ -26,7 +26,7 @@ ROWS = 128
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Sum of the negative log-likelihoods in nats: logits (B, T, V), targets (B, T)."""
-    total: Tensor = _CrossEntropy.apply(logits, targets)  # type: ignore[no-untyped-call]
+    total: Tensor = _CrossEntropy.apply(logits, targets)  # type: ignore[no-untyped-call]  # torch has no types for apply
     return total
 
 
@@ -34,18 +34,20 @@ class _CrossEntropy(torch.autograd.Function):
     """The loss with its gradient, softmax minus one at the target, some rows at a time."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:  # noqa: ANN401
+    def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:  # noqa: ANN401 -- torch's
         flat, wanted = logits.flatten(0, -2), targets.flatten()
-        gradient = torch.zeros_like(_precise(flat))
+        learning = ctx.needs_input_grad[0]
+        gradient = torch.zeros_like(_precise(flat)) if learning else flat[:0]
         total = torch.zeros((), dtype=_precise(flat[:0]).dtype, device=flat.device)
         for rows in torch.split((wanted != IGNORE).nonzero().flatten(), ROWS):
             log_q = F.log_softmax(_precise(flat[rows]), dim=-1)
             place = wanted[rows, None]
             total -= log_q.gather(-1, place).sum()
-            slope = log_q.exp()
-            slope.scatter_add_(-1, place, -torch.ones_like(place, dtype=slope.dtype))
-            gradient[rows] = slope
-        ctx.save_for_backward(gradient.view_as(logits))
+            if learning:
+                slope = log_q.exp()
+                slope.scatter_add_(-1, place, -torch.ones_like(place, dtype=slope.dtype))
+                gradient[rows] = slope
+        ctx.save_for_backward(gradient.view_as(logits) if learning else gradient)
         ctx.dtype = logits.dtype
         return total
 
@@ -75,7 +77,9 @@ def skew_kl(
         direction: ``forward`` is KL(p ‖ α p + (1-α) q), ``reverse`` KL(q ‖ α q + (1-α) p), with
             the teacher's p and the student's q.
     """
-    total: Tensor = _SkewKl.apply(teacher, student, targets, alpha, temperature, direction)  # type: ignore[no-untyped-call]
+    total: Tensor = _SkewKl.apply(  # type: ignore[no-untyped-call]  # torch has no types for apply
+        teacher, student, targets, alpha, temperature, direction
+    )
     return total
 
 
@@ -97,7 +101,8 @@ class _SkewKl(torch.autograd.Function):
         direction: str,
     ) -> Tensor:
         teacher, logits = teacher.flatten(0, -2), student.flatten(0, -2)
-        gradient = torch.zeros_like(_precise(logits))
+        learning = ctx.needs_input_grad[1]
+        gradient = torch.zeros_like(_precise(logits)) if learning else logits[:0]
         total = torch.zeros((), dtype=_precise(logits[:0]).dtype, device=logits.device)
         part = _forward_part if direction == "forward" else _reverse_part
         for rows in torch.split((targets.flatten() != IGNORE).nonzero().flatten(), ROWS):
@@ -105,8 +110,9 @@ class _SkewKl(torch.autograd.Function):
             log_q = F.log_softmax(_precise(logits[rows]) / temperature, dim=-1)
             value, slope = part(log_p, log_q, alpha)
             total += value
-            gradient[rows] = slope * temperature
-        ctx.save_for_backward(gradient.view_as(student))
+            if learning:
+                gradient[rows] = slope * temperature
+        ctx.save_for_backward(gradient.view_as(student) if learning else gradient)
         ctx.dtype = student.dtype
         return total * temperature**2
 

@@ -12,8 +12,8 @@ DECIMALS = {"fraction": 1, "cosine": 3, "mos": 2}
 
 
 COST_NOTE = (
-    "As the run's workers saw it, side by side and without the loading of models: for a comparison "
-    "inside this run, on this machine."
+    "As the run's workers saw it, side by side, mostly without the loading of models: for a "
+    "comparison inside this run, on this machine."
 )
 
 

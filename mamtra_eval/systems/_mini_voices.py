@@ -5,15 +5,31 @@ from __future__ import annotations
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mamtra_eval import audio, registry
+from mamtra_eval.speakers import SpeakerEncoder
+
+if TYPE_CHECKING:
+    from mamtra_eval.codecs.mini import MiniCodec
 
 BUNDLE = Path(__file__).parent / "weights" / "mini"
 CODEC, VOICES = BUNDLE / "codec", BUNDLE / "voices.json"
 RATE_HZ = 16_000
+
+
+def hashes() -> dict[str, str]:
+    """Of the files that every clip through the codec depends on."""
+    return {"codec": audio.sha256(CODEC / "codec.safetensors"), "voices": audio.sha256(VOICES)}
+
+
+def load_codec() -> MiniCodec:
+    """The family's codec."""
+    from mamtra_eval.codecs import mini
+
+    return mini.load(CODEC)
 
 
 class Voices:
@@ -39,5 +55,6 @@ class Voices:
         return np.array([voice["embedding"] for voice in voices], dtype=np.float32)
 
     @cached_property
-    def _encoder(self) -> Any:  # noqa: ANN401 -- a speaker encoder
-        return registry.create("speakers", "ge2e", {})
+    def _encoder(self) -> SpeakerEncoder:
+        encoder: SpeakerEncoder = registry.create("speakers", "ge2e", {})
+        return encoder

@@ -29,7 +29,7 @@ from mamtra_eval.errors import MeasurementError, SynthesisError, UserError, unkn
 from mamtra_eval.frontend.lexicon import LEXICON
 from mamtra_eval.registry import read_options
 from mamtra_eval.systems import Request, System
-from mamtra_eval.systems._mini_voices import BUNDLE, CODEC, VOICES, Voices
+from mamtra_eval.systems._mini_voices import BUNDLE, Voices, hashes, load_codec
 
 if TYPE_CHECKING:
     from mamtra_eval.codecs.mini import MiniCodec
@@ -42,6 +42,9 @@ DEFAULTS: dict[str, object] = {
 }  # fmt: skip
 
 WEIGHTS = "model.safetensors"
+
+SHORTHAND = "ratio"
+"""The option that a target may give without its name."""
 
 TOKENS_A_PHONE = 12
 """Speech tokens a phone at the most, on average over a text (half a second): beyond it speech has
@@ -70,8 +73,7 @@ class Mini(System):
         """Hashes of the decoder's, the codec's and the voices' files, and the sampler."""
         return {
             "decoder": audio.sha256(self.folder / WEIGHTS),
-            "codec": audio.sha256(CODEC / "codec.safetensors"),
-            "voices": audio.sha256(VOICES),
+            **hashes(),
             "lexicon": audio.sha256(LEXICON),
             "temperature": self.settings.temperature,
             "top_p": self.settings.top_p,
@@ -163,9 +165,7 @@ class Mini(System):
 
     @cached_property
     def _codec(self) -> MiniCodec:
-        from mamtra_eval.codecs import mini
-
-        return mini.load(CODEC)
+        return load_codec()
 
 
 def is_there(ratio: str) -> bool:

@@ -14,7 +14,7 @@ from mamtra_eval.audio import Clip
 from mamtra_eval.errors import MeasurementError, SynthesisError, UserError
 from mamtra_eval.registry import read_options
 from mamtra_eval.systems import Request, System
-from mamtra_eval.systems._mini_voices import CODEC, VOICES, Voices
+from mamtra_eval.systems._mini_voices import Voices, hashes, load_codec
 
 if TYPE_CHECKING:
     from mamtra_eval.codecs.mini import MiniCodec
@@ -33,8 +33,7 @@ class Resynthesis(System):
                 fix="Leave this system out.",
             )
         return {
-            "codec": audio.sha256(CODEC / "codec.safetensors"),
-            "voices": audio.sha256(VOICES),
+            **hashes(),
             "recordings": [audio.sha256(path) for path in recordings if path.is_file()],
         }
 
@@ -48,11 +47,13 @@ class Resynthesis(System):
         except (audio.AudioError, MeasurementError) as error:
             raise SynthesisError(str(error)) from error
 
+    def prepare(self) -> None:
+        """Load the codec; the speaker encoder waits for a prompt."""
+        _ = self._codec
+
     @cached_property
     def _codec(self) -> MiniCodec:
-        from mamtra_eval.codecs import mini
-
-        return mini.load(CODEC)
+        return load_codec()
 
     @cached_property
     def _voices(self) -> Voices:
