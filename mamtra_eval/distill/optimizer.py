@@ -1,7 +1,7 @@
 """AdamW or Muon with a warm-up and a cosine, and which parameters decay, learn or stay.
 
-Muon (Jordan et al., 2024; torch's) moves the matrices of the layers by orthogonalized momentum, at
-AdamW's scale of steps (Liu et al., arXiv 2502.16982); AdamW does the rest.
+Muon (``muon``) moves the matrices of the layers by orthogonalized momentum, at AdamW's scale of
+steps; AdamW does the rest.
 
 The state of the optimizers is kept by parameter name, so that it can lie in a safetensors file.
 """
@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from mamtra_eval.distill.config import OptimizerConfig
-from mamtra_eval.errors import UserError
+from mamtra_eval.distill.muon import MOMENTUM, Muon
 from mamtra_eval.models.decoder import Decoder, Layer
 
-MOMENTS = {"AdamW": ("exp_avg", "exp_avg_sq"), "Muon": ("momentum_buffer",)}
+MOMENTS = {"AdamW": ("exp_avg", "exp_avg_sq"), "Muon": (MOMENTUM,)}
 """Names of the state that each optimizer keeps of a parameter."""
 
 STEP, STEPS = "step", "optimizer_steps"
@@ -60,20 +60,10 @@ def make(decoder: Decoder, config: OptimizerConfig) -> list[torch.optim.Optimize
     learning = {name: p for name, p in decoder.named_parameters() if p.requires_grad}
     made: list[torch.optim.Optimizer] = []
     if config.kind == "muon":
-        if not hasattr(torch.optim, "Muon"):
-            raise UserError(
-                f"optimizer.kind=muon needs torch 2.9 or later, not {torch.__version__}",
-                fix="Take optimizer.kind=adamw, or a later torch.",
-            )
         matrices = [n for n, p in learning.items() if decays(n, p) and n.startswith("layers")]
         turned = [learning.pop(name) for name in matrices]
         if turned:
-            made.append(
-                torch.optim.Muon(
-                    turned, lr=config.lr, weight_decay=config.weight_decay,
-                    adjust_lr_fn="match_rms_adamw",
-                )
-            )  # fmt: skip
+            made.append(Muon(turned, lr=config.lr, weight_decay=config.weight_decay))
     decaying = [p for name, p in learning.items() if decays(name, p)]
     others = [p for name, p in learning.items() if not decays(name, p)]
     groups = [

@@ -1,11 +1,13 @@
 """Students of the mini family, and controls at an equal budget, one after another.
 
-    python training/mini/family.py TEACHER DATA OUT [NAME...] [--steps N] [--seed S]
+    python training/mini/family.py TEACHER DATA OUT [NAME...] [--seed S] [--set KEY=VALUE]...
 
 TEACHER is a checkpoint, DATA a folder of ``sequences.py``. OUT gets a folder for each NAME (all of
 them without one): the four published ratios, and at 1:1 the placements that the paper calls
 failures, each loss left out, no distillation at all, and a random start. What is finished is left
-as it is, what was killed goes on. Everything else is in ``student.yaml``.
+as it is, what was killed goes on. Everything else is in ``student.yaml``; ``--set`` changes it for
+all that are named, such as ``--set optimizer.steps=100`` or, on a processor without bfloat16
+products, ``--set precision=fp32``.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ def configure(name: str, given: argparse.Namespace) -> configuration.DistillConf
         "data": data,
         "seed": given.seed,
     }
-    return configuration.build(values, [f"optimizer.steps={given.steps}"] if given.steps else [])
+    return configuration.build(values, given.set)
 
 
 def main() -> None:
@@ -60,8 +62,8 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(STUDENTS))
-    parser.add_argument("--steps", type=int, help="of each (as in student.yaml)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     given = parser.parse_args()
     if unknown := set(given.names) - set(STUDENTS):
         parser.error(f"no student {', '.join(sorted(unknown))}; there are {', '.join(STUDENTS)}")
