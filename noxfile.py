@@ -45,8 +45,8 @@ def quickstart(session: nox.Session) -> None:
     session.install(".")
     session.run(
         "mamtra-eval", "evaluate",
-        "recordings=recorded", "resynthesis", "teacher=mini", "1-1=mini:1:1", "1-3=mini:1:3",
-        "noise",
+        "recordings=recorded", "resynthesis", "teacher=mini",
+        "1-1=mini:1:1", "1-3=mini:1:3", "1-5=mini:1:5", "1-11=mini:1:11", "noise",
         "--testset", "mini-en", "--baseline", "teacher",
         *session.posargs,
     )  # fmt: skip

@@ -172,7 +172,7 @@ class _Run:
         half = self.config.precision != "fp32"
         with torch.autocast(device, DTYPES[self.config.precision], enabled=half):
             output = self.student(batch.ids, keep_hidden=matching)
-            if teacher is not None:
+            if teacher is not None and (matching or weights.kl > 0):
                 with torch.no_grad():
                     reference = teacher(batch.ids, keep_hidden=matching)
         ce = cross_entropy(output.logits, batch.targets) / scored
@@ -271,5 +271,8 @@ def _portable(config: DistillConfig) -> dict[str, Any]:
     plain = to_dict(config)
     for key in ("out", "teacher"):
         plain.pop(key)
+    for key in ("ranking", "start"):  # files of this machine
+        if plain["student"][key] is not None:
+            plain["student"][key] = Path(plain["student"][key]).name
     plain["data"] = {k: v for k, v in plain["data"].items() if k not in ("train", "held_out")}
     return plain

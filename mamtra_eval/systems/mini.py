@@ -2,7 +2,7 @@
 
 Options:
 
-``ratio``        ``1:0`` (the teacher, default), ``1:1``, ``1:3``; those that lie in the package
+``ratio``        ``1:0`` (the teacher, default), ``1:1``, ``1:3``, ``1:5`` or ``1:11``
 ``checkpoint``   a checkpoint folder of one's own, in place of a ratio
 ``temperature``  logits are divided by it; default 0.5. 0 is greedy
 ``top_p``        of the nucleus that tokens are drawn from; default 0.9

@@ -3,8 +3,8 @@
     python training/mini/family.py TEACHER DATA OUT [NAME...] [--seed S] [--set KEY=VALUE]...
 
 TEACHER is a checkpoint, DATA a folder of ``sequences.py``. OUT gets a folder for each NAME (all of
-them without one): the four published ratios, and at 1:1 the placements that the paper calls
-failures, each loss left out, no distillation at all, and a random start. What is finished is left
+them without one): the four published ratios, and at 1:1 all other placements of the paper's
+Figure 4, each loss left out, no distillation at all, and a random start. What is finished is left
 as it is, what was killed goes on. Everything else is in ``student.yaml``; ``--set`` changes it for
 all that are named, such as ``--set optimizer.steps=100`` or, on a processor without bfloat16
 products, ``--set precision=fp32``.
@@ -22,13 +22,28 @@ from mamtra_eval.distill import train
 from mamtra_eval.models import checkpoint
 
 BASE = Path(__file__).with_name("student.yaml")
+RANKINGS = Path(__file__).parents[2] / "reports" / "mini-training" / "rankings"
+"""Of the teacher's layers, by ``mamtra-eval rank-layers``."""
+
+
+def _placed(placement: str, ranking: str | None = None) -> dict[str, Any]:
+    """A 1:1 student whose Transformer layers stand elsewhere."""
+    file = str(RANKINGS / f"{ranking}.json") if ranking else None
+    return {"student": {"ratio": "1:1", "placement": placement, "ranking": file}}
+
+
 STUDENTS: dict[str, dict[str, Any]] = {
     "1-1": {"student": {"ratio": "1:1"}},
     "1-3": {"student": {"ratio": "1:3"}},
     "1-5": {"student": {"ratio": "1:5"}},
     "1-11": {"student": {"ratio": "1:11"}},
-    "1-1-blockend": {"student": {"ratio": "1:1", "placement": "BlockEnd"}},
-    "1-1-front": {"student": {"ratio": "1:1", "placement": "Front"}},
+    "1-1-blockend": _placed("BlockEnd"),
+    "1-1-front": _placed("Front"),
+    "1-1-back": _placed("Back"),
+    "1-1-middle": _placed("Middle"),
+    "1-1-sandwich": _placed("Sandwich"),
+    "1-1-wer": _placed("WER", "damage"),
+    "1-1-cosine": _placed("Cosine", "cosine"),
     "1-1-undistilled": {"loss": {"kl": 0.0, "hidden": 0.0}},
     "1-1-without-ce": {"loss": {"ce": 0.0}},
     "1-1-without-kl": {"loss": {"kl": 0.0}},
