@@ -33,6 +33,9 @@ from mamtra_eval.errors import UserError, unknown_name
 
 KINDS = ("greedy", "top-p", "ras-2024", "ras-2026")
 
+LIKELY = 128
+"""Tokens among which a nucleus is looked for first."""
+
 MIN_TEMPERATURE = 1e-3
 """Smaller ones could leave the range of float32."""
 
@@ -173,13 +176,29 @@ def nucleus_draw(probabilities: Tensor, uniform: Tensor, top_p: float, top_k: in
     there are fewer than ``top_k`` of them.
     """
     size = probabilities.shape[-1]
-    ordered, ids = probabilities.topk(min(top_k, size) if top_k else size, dim=-1)
-    before = ordered.cumsum(dim=-1) - ordered
-    kept = ordered.masked_fill(before >= top_p, 0.0)
+    size = min(top_k, size) if top_k else size
+    if size <= LIKELY or probabilities.device.type != "cpu":
+        return _draw_of_top(probabilities, uniform, top_p, size)[0]
+    # A whole vocabulary takes long to sort on a CPU, and a nucleus seldom needs it.
+    token, whole = _draw_of_top(probabilities, uniform, top_p, LIKELY)
+    if not whole.all():
+        rest = ~whole
+        token[rest] = _draw_of_top(probabilities[rest], uniform[rest], top_p, size)[0]
+    return token
+
+
+def _draw_of_top(
+    probabilities: Tensor, uniform: Tensor, top_p: float, size: int
+) -> tuple[Tensor, Tensor]:
+    """A token an item of its ``size`` likeliest ones, and whether these hold ``top_p``."""
+    ordered, ids = probabilities.topk(size, dim=-1)
+    cumulated = ordered.cumsum(dim=-1)
+    kept = ordered.masked_fill(cumulated - ordered >= top_p, 0.0)
     # Drawn in the order of the ids: where two tokens are equally likely but for rounding, their
     # order by probability could change with the batch, and the draw with it.
     ids, order = ids.sort(dim=-1)
-    return ids.gather(1, inverse_draw(kept.gather(1, order), uniform)[:, None])[:, 0]
+    token = ids.gather(1, inverse_draw(kept.gather(1, order), uniform)[:, None])[:, 0]
+    return token, cumulated[:, -1] >= top_p
 
 
 def inverse_draw(weights: Tensor, uniform: Tensor) -> Tensor:

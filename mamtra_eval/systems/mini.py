@@ -62,7 +62,7 @@ class Settings:
 class Mini(System):
     """Speaks with one checkpoint of the family."""
 
-    batch_size = 16
+    batch_size = 32
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.folder, self.settings = folder, settings

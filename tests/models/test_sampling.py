@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mamtra_eval.errors import UserError
+from mamtra_eval.models import sampling
 from mamtra_eval.models.sampling import (
     KINDS,
     Sampler,
@@ -112,6 +113,21 @@ def test_the_nucleus_holds_at_most_top_k_of_many() -> None:
         np.where(np.arange(1000) >= 975, np.exp(np.arange(1000) * 1e-4), 0)
         / np.exp(np.arange(975, 1000) * 1e-4).sum(),
     )
+
+
+def test_a_nucleus_is_found_among_few_tokens_or_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    sharpness = torch.tensor([8.0, 0.0, 3.0, 1.0, 0.1])  # the nucleus of the flat rows is large
+    probabilities = (torch.randn(5, 2000) * sharpness[:, None]).softmax(-1)
+    uniforms = torch.rand(40, 5)
+    drawn = [nucleus_draw(probabilities, uniform, 0.9, 0).tolist() for uniform in uniforms]
+    alone = [
+        [int(nucleus_draw(probabilities[[i]], uniform[[i]], 0.9, 0)) for i in range(5)]
+        for uniform in uniforms
+    ]
+    monkeypatch.setattr(sampling, "LIKELY", 2000)
+    everything = [nucleus_draw(probabilities, uniform, 0.9, 0).tolist() for uniform in uniforms]
+    assert drawn == alone == everything
 
 
 @pytest.mark.parametrize("kind", ["ras-2024", "ras-2026"])
