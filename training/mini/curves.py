@@ -1,9 +1,10 @@
 """The curves of a family's training: one picture and the logs it is drawn from.
 
-    python training/mini/curves.py TEACHER FAMILY OUT
+    python training/mini/curves.py TEACHER STUDENTS CONTROLS OUT
 
-TEACHER and the folders in FAMILY are runs of ``mamtra-eval distill``; their ``log.jsonl`` are read.
-OUT gets ``curves.svg`` and ``logs/NAME.jsonl``. Needs matplotlib (dependency group ``training``).
+TEACHER and the folders in STUDENTS and CONTROLS are runs of ``mamtra-eval distill``; their
+``log.jsonl`` are read. OUT gets ``curves.svg`` and ``logs/NAME.jsonl`` (``control-NAME.jsonl``).
+Needs matplotlib (dependency group ``training``).
 """
 
 from __future__ import annotations
@@ -44,28 +45,41 @@ def draw(axes: Axes, name: str, run: Path) -> None:
 
 
 def main() -> None:
-    """Draw and copy."""
+    """Copy and draw."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("teacher", type=Path)
-    parser.add_argument("family", type=Path)
+    parser.add_argument("students", type=Path)
+    parser.add_argument("controls", type=Path)
     parser.add_argument("out", type=Path)
     given = parser.parse_args()
-    students = sorted(path.parent for path in given.family.glob("*/log.jsonl"))
-    logs = given.out / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    for run, name in [(given.teacher, "teacher"), *((run, run.name) for run in students)]:
-        shutil.copy(run / "log.jsonl", logs / f"{name}.jsonl")
+    panels = {
+        "Teacher": {"teacher": given.teacher},
+        "Students": {run.name: run for run in runs(given.students)},
+        "Controls": {f"control-{run.name}": run for run in runs(given.controls)},
+    }
+    keep({name: run for panel in panels.values() for name, run in panel.items()}, given.out)
     with plt.rc_context(STYLE):
-        figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), constrained_layout=True)
-        draw(left, "teacher", given.teacher)
-        for run in students:
-            draw(right, run.name, run)
-        for axes, title in ((left, "Teacher"), (right, "Students and controls")):
-            axes.set(title=title, xlabel="step", ylabel="cross-entropy, nats a token")
-            axes.set_ylim(top=min(axes.get_ylim()[1], 6))
-            axes.spines[["top", "right"]].set_visible(False)
-        right.legend(fontsize=7)
+        figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), constrained_layout=True)
+        for place, (title, panel) in zip(axes, panels.items(), strict=True):
+            for name, run in panel.items():
+                draw(place, name.removeprefix("control-"), run)
+            place.set(title=title, xlabel="step", ylabel="cross-entropy, nats a token")
+            place.set_ylim(top=min(place.get_ylim()[1], 7))
+            place.spines[["top", "right"]].set_visible(False)
+            place.legend(fontsize=6)
         figure.savefig(given.out / "curves.svg", transparent=True, metadata={"Date": None})
+
+
+def runs(folder: Path) -> list[Path]:
+    """The runs in a folder."""
+    return sorted(path.parent for path in folder.glob("*/log.jsonl"))
+
+
+def keep(logs: dict[str, Path], out: Path) -> None:
+    """Copy the logs."""
+    (out / "logs").mkdir(parents=True, exist_ok=True)
+    for name, run in logs.items():
+        shutil.copy(run / "log.jsonl", out / "logs" / f"{name}.jsonl")
 
 
 if __name__ == "__main__":
