@@ -8,6 +8,7 @@ planned. Reports read those rows (``mamtra_eval.report``).
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -79,14 +80,16 @@ def synthesize(plan: Plan, store: Store, progress: Progress) -> None:
         batch_size, most = system.batch_size, system.max_processes
         system.close()
         executor = _executor(plan)
+        workers = min(most or executor.workers, executor.workers)
+        size = min(batch_size, math.ceil(len(missing) / workers))  # work for every one of them
         with progress.stage(f"Speaking  {name}", len(missing)) as advance:
             executor.run(
                 Synthesizer,
                 (spec, store.folder, folders[name]),
-                planning.batches(missing, batch_size),
+                planning.batches(missing, size),
                 on_result=_clip_writer(store, name, advance),
                 on_lost=_clip_loser(store, name, advance),
-                workers=min(most or executor.workers, executor.workers),
+                workers=workers,
             )
 
 

@@ -1,7 +1,8 @@
 """The three losses of the distillation, as sums over tokens.
 
 Each function returns a sum; the trainer divides by the number of scored (or real) tokens of a
-whole step, so that a step is the same however it is cut into batches.
+whole step, so that a step is the same however it is cut into batches. (But for a relative
+``hidden_match``: its scale is the teacher's in each batch.)
 
 ``cross_entropy`` of the ground-truth tokens; ``skew_kl`` of the teacher's and the student's
 distributions; ``hidden_match`` of the outputs of their layers. Skewed divergences: Ko et al.,

@@ -101,6 +101,7 @@ class _Run:
         )  # fmt: skip
         self.step = 0
         self._means = _Means()
+        self._found: HeldOut | None = None
         self._since = time.monotonic()
         self._resume()
 
@@ -115,8 +116,8 @@ class _Run:
         if self.step % self.config.log_every == 0 or last:
             self._log(norm)
         if self.parts.held_out and (self.step % self.config.evaluate_every == 0 or last):
-            found = self._evaluate()
-            state.log(self.folder, {"step": self.step, "held_out": found._asdict()})
+            self._found = self._evaluate()
+            state.log(self.folder, {"step": self.step, "held_out": self._found._asdict()})
         if self.step % self.config.checkpoint_every == 0 and not last:
             self._save()
 
@@ -129,7 +130,7 @@ class _Run:
                 "steps": self.step,
                 "train_examples": len(self.parts.train),
                 "train_sha256": self.parts.inputs["data.train"],
-                "held_out": self._evaluate()._asdict() if self.parts.held_out else None,
+                "held_out": self._last()._asdict() if self.parts.held_out else None,
                 "kernels": self.student.kernels.description,
             },
         }
@@ -194,6 +195,10 @@ class _Run:
             self._means.hidden += hidden.item()
             total = total + weights.hidden * hidden
         return total
+
+    def _last(self) -> HeldOut:
+        """What the last step found; measured again where a kill came between."""
+        return self._found or self._evaluate()
 
     def _evaluate(self) -> HeldOut:
         return evaluate(

@@ -28,10 +28,16 @@ Modification: the pronunciations are flite's, for those of the dictionary.
 from __future__ import annotations
 
 import gzip
+import hashlib
 from functools import cache
 from pathlib import Path
 
 LEXICON = Path(__file__).with_name("lexicon.txt.gz")
+
+
+def sha256() -> str:
+    """Hexadecimal SHA-256 of the file."""
+    return hashlib.sha256(LEXICON.read_bytes()).hexdigest()
 
 
 def pronounce(word: str) -> list[str] | None:

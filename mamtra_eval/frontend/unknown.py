@@ -78,6 +78,16 @@ def by_espeak(words: Sequence[str]) -> list[list[str] | None]:
         return [None] * len(words)
 
 
+def release() -> str | None:
+    """Version of espeak-ng; ``None`` where it can't be loaded and words are spelt instead."""
+    from mamtra_eval.systems import espeak
+
+    try:
+        return espeak.release()
+    except (UserError, OSError):
+        return None
+
+
 def spelt(word: str) -> list[str]:
     """The names of its letters; of a word without letters, nothing."""
     letters = ("a." if letter == "a" else letter for letter in word)

@@ -19,9 +19,17 @@ CODEC, VOICES = BUNDLE / "codec", BUNDLE / "voices.json"
 RATE_HZ = 16_000
 
 
-def hashes() -> dict[str, str]:
-    """Of the files that every clip through the codec depends on."""
-    return {"codec": audio.sha256(CODEC / "codec.safetensors"), "voices": audio.sha256(VOICES)}
+def hashes(*, with_prompts: bool) -> dict[str, str]:
+    """What every clip through the codec depends on: its files, and the encoder that hears prompts.
+
+    MissingExtra if there are prompts and that encoder's weights are not installed.
+    """
+    found = {"codec": audio.sha256(CODEC / "codec.safetensors"), "voices": audio.sha256(VOICES)}
+    if with_prompts:
+        encoder = _encoder()
+        encoder.check()
+        found["encoder"] = encoder.signature()
+    return found
 
 
 def load_codec() -> MiniCodec:
@@ -54,5 +62,9 @@ class Voices:
         return np.array([voice["embedding"] for voice in voices], dtype=np.float32)
 
     @cached_property
-    def _encoder(self) -> Any:  # noqa: ANN401 -- systems reach speakers by the registry alone
-        return registry.create("speakers", "ge2e", {})
+    def _encoder(self) -> Any:  # noqa: ANN401 -- see below
+        return _encoder()
+
+
+def _encoder() -> Any:  # noqa: ANN401 -- systems reach speakers by the registry alone
+    return registry.create("speakers", "ge2e", {})

@@ -71,14 +71,11 @@ class Espeak(System):
 
     def identity(self, requests: Sequence[Request]) -> dict[str, Any]:
         """Options, and the versions of espeak-ng and of the package that carries it."""
-        with loaded_library() as (library, _):
-            library.espeak_Info.restype = ctypes.c_char_p
-            release = library.espeak_Info(None).decode()
         return {
             "voice": self.voice,
             "rate": self.rate,
             "pitch": self.pitch,
-            "espeak-ng": release,
+            "espeak-ng": release(),
             "espeakng-loader": version("espeakng-loader"),
         }
 
@@ -108,6 +105,13 @@ class Espeak(System):
 def create(options: Mapping[str, Any]) -> Espeak:
     """The system; options ``voice``, ``rate`` (words per minute) and ``pitch`` (0 to 99)."""
     return Espeak(**read_options("espeak", options, DEFAULTS))
+
+
+def release() -> str:
+    """Version of espeak-ng."""
+    with loaded_library() as (library, _):
+        library.espeak_Info.restype = ctypes.c_char_p
+        return str(library.espeak_Info(None).decode())
 
 
 @contextmanager

@@ -4,7 +4,7 @@ Options:
 
 ``ratio``        ``1:0`` (the teacher, default), ``1:1``, ``1:3``, ``1:5`` or ``1:11``
 ``checkpoint``   a checkpoint folder of one's own, in place of a ratio
-``temperature``  logits are divided by it; default 0.5. 0 is greedy
+``temperature``  logits are divided by it; 0.01 to 5, default 0.5. 0 is greedy
 ``top_p``        of the nucleus that tokens are drawn from; default 0.9
 
 Target: ``mini``, ``mini:1:3``, ``mini:1:3,temperature=0.8``. English, 16 kHz.
@@ -17,6 +17,8 @@ prompt it is the first voice.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,8 +27,14 @@ from typing import TYPE_CHECKING, Any
 
 from mamtra_eval import audio
 from mamtra_eval.audio import Clip
-from mamtra_eval.errors import MeasurementError, SynthesisError, UserError, unknown_name
-from mamtra_eval.frontend.lexicon import LEXICON
+from mamtra_eval.errors import (
+    MeasurementError,
+    MissingExtra,
+    SynthesisError,
+    UserError,
+    unknown_name,
+)
+from mamtra_eval.frontend import lexicon
 from mamtra_eval.registry import read_options
 from mamtra_eval.systems import Request, System
 from mamtra_eval.systems._mini_voices import BUNDLE, Voices, hashes, load_codec
@@ -45,6 +53,15 @@ WEIGHTS = "model.safetensors"
 
 SHORTHAND = "ratio"
 """The option that a target may give without its name."""
+
+LONGEST_PHONES = 1500
+"""Phones of the longest text, about two minutes of speech: far beyond what was trained on."""
+
+SLOTS = 64_000
+"""Places in the caches of a batch, together: about 800 MB for the teacher."""
+
+COLDEST = 0.01
+"""Smallest temperature but 0, which is greedy."""
 
 TOKENS_A_PHONE = 12
 """Speech tokens a phone at the most, on average over a text (half a second): beyond it speech has
@@ -70,11 +87,16 @@ class Mini(System):
             raise UserError("no checkpoint there", where=str(folder), fix="Name its folder.")
 
     def identity(self, requests: Sequence[Request]) -> dict[str, Any]:
-        """Hashes of the decoder's, the codec's and the voices' files, and the sampler."""
+        """Weights and shape of the decoder, codec, voices, front end, and the sampler."""
+        from mamtra_eval import frontend
+        from mamtra_eval.models import checkpoint
+
+        shape = json.dumps(checkpoint.read_config(self.folder).to_dict(), sort_keys=True)
         return {
-            "decoder": audio.sha256(self.folder / WEIGHTS),
-            **hashes(),
-            "lexicon": audio.sha256(LEXICON),
+            "decoder": checkpoint.weights_hash(self.folder),
+            "shape": hashlib.sha256(shape.encode()).hexdigest(),
+            **hashes(with_prompts=any(request.prompt_audio for request in requests)),
+            **frontend.identity(),
             "temperature": self.settings.temperature,
             "top_p": self.settings.top_p,
         }
@@ -92,23 +114,24 @@ class Mini(System):
         items: dict[int, tuple[int, Item]] = {}
         for index, request in enumerate(requests):
             try:
-                voice = self._voices.nearest(request.prompt_audio)
-                items[index] = voice, self._item(request, voice)
+                items[index] = self._item(request)
+            except MissingExtra:
+                raise  # no clip can be made without it
             except (UserError, audio.AudioError, MeasurementError) as error:
                 yield index, SynthesisError(str(error))
-        if not items:
-            return
-        made = self._generate([item for _, item in items.values()])
-        for (index, (voice, item)), one in zip(items.items(), made, strict=True):
-            if one.tokens:
-                clip = self._codec.decode(one.tokens, voice)
-                yield index, replace(clip, cost=self._cost(item, one))
-            else:
-                yield index, SynthesisError("the decoder ended before it said anything")
+        for group in _fitting({index: item for index, (_, item) in items.items()}):
+            made = self._generate([items[index][1] for index in group])
+            for index, one in zip(group, made, strict=True):
+                voice, item = items[index]
+                if one.tokens:
+                    clip = self._codec.decode(one.tokens, voice)
+                    yield index, replace(clip, cost=self._cost(item, one))
+                else:
+                    yield index, SynthesisError("the decoder ended before it said anything")
 
     def prepare(self) -> None:
-        """Load decoder and codec; the speaker encoder waits for a prompt."""
-        _ = self._decoder, self._codec
+        """Load decoder, codec and lexicon; the speaker encoder waits for a prompt."""
+        _ = self._decoder, self._codec, lexicon.pronounce("a")
 
     def _cost(self, item: Item, made: Generated) -> dict[str, float]:
         """Tokens, bytes of the clip's own caches at the end (float32), whether it was cut."""
@@ -119,17 +142,22 @@ class Mini(System):
         kept = cost.kv_bytes(config, context, 4) + cost.state_bytes(config, 4)
         return {"tokens": len(made.tokens), "cache_bytes": kept, "cut": not made.stopped}
 
-    def _item(self, request: Request, voice: int) -> Item:
-        """The decoder's input for a request."""
+    def _item(self, request: Request) -> tuple[int, Item]:
+        """The voice for a request, and the decoder's input."""
         from mamtra_eval.frontend import transcribe
         from mamtra_eval.frontend.interleave import interleave
         from mamtra_eval.frontend.phones import PAUSE, to_id
         from mamtra_eval.models.generate import Item
 
+        if not request.language.startswith("en"):
+            raise UserError(f"mini speaks English, not {request.language!r}")
         phones = [PAUSE, *(to_id(phone) for phone in transcribe(request.text)), PAUSE]
+        if len(phones) > LONGEST_PHONES:
+            raise UserError(f"a text of {len(phones)} phones; mini says {LONGEST_PHONES} at most")
+        voice = self._voices.nearest(request.prompt_audio)
         spoken = interleave(self._decoder.config, voice, phones)
         longest = TOKENS_A_PHONE * len(phones)
-        return Item(spoken.prompt, request.seed, maximum=longest, feed=spoken.feed)
+        return voice, Item(spoken.prompt, request.seed, maximum=longest, feed=spoken.feed)
 
     def _generate(self, items: list[Item]) -> list[Generated]:
         from mamtra_eval.models.generate import DecodingConfig, generate
@@ -168,6 +196,21 @@ class Mini(System):
         return load_codec()
 
 
+def _fitting(items: Mapping[int, Item]) -> Iterator[list[int]]:
+    """Keys of items that are decoded together: their caches, all of one length, fit ``SLOTS``."""
+    group: list[int] = []
+    longest = 0
+    for key in sorted(items, key=lambda key: items[key].maximum or 0):
+        item = items[key]
+        longest = max(longest, len(item.prompt) + len(item.feed) + (item.maximum or 0))
+        if group and longest * (len(group) + 1) > SLOTS:
+            yield group
+            group = []
+        group.append(key)
+    if group:
+        yield group
+
+
 def is_there(ratio: str) -> bool:
     """Whether the package has this member of the family."""
     return (BUNDLE / FOLDERS[ratio] / WEIGHTS).is_file()
@@ -177,12 +220,18 @@ def create(options: Mapping[str, Any]) -> Mini:
     """The system; see the module for its options."""
     given = read_options("mini", options, DEFAULTS)
     settings = Settings(float(given["temperature"]), float(given["top_p"]))
-    if not 0 <= settings.temperature <= 5 or not 0 < settings.top_p <= 1:
+    warm = settings.temperature == 0 or COLDEST <= settings.temperature <= 5
+    if not warm or not 0 < settings.top_p <= 1:
         raise UserError(
-            "mini needs a temperature from 0 to 5 and top_p above 0 and at most 1",
+            f"mini needs a temperature of 0 or from {COLDEST} to 5, and top_p above 0, at most 1",
             fix="Write mini:temperature=0.5,top_p=0.9.",
         )
     if given["checkpoint"] is not None:
+        if "ratio" in options:
+            raise UserError(
+                "a ratio and a checkpoint for one mini",
+                fix="Leave one out: a checkpoint has its own.",
+            )
         return Mini(Path(given["checkpoint"]), settings)
     there = [ratio for ratio in FOLDERS if is_there(ratio)]
     if given["ratio"] not in there:

@@ -25,7 +25,9 @@ class Resynthesis(System):
 
     def identity(self, requests: Sequence[Request]) -> dict[str, Any]:
         """Hashes of codec and voices, and of the recordings that there are."""
-        recordings = [r.ground_truth for r in requests if r.ground_truth]
+        recordings = [
+            r.ground_truth for r in requests if r.ground_truth and r.ground_truth.is_file()
+        ]
         if not recordings:
             raise UserError(
                 "the test set has no ground-truth recordings",
@@ -33,8 +35,8 @@ class Resynthesis(System):
                 fix="Leave this system out.",
             )
         return {
-            **hashes(),
-            "recordings": [audio.sha256(path) for path in recordings if path.is_file()],
+            **hashes(with_prompts=any(request.prompt_audio for request in requests)),
+            "recordings": [audio.sha256(path) for path in recordings],
         }
 
     def speak(self, request: Request) -> Clip:

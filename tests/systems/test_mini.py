@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mamtra_eval import audio, registry, targets
-from mamtra_eval.errors import SynthesisError, UserError
+from mamtra_eval.errors import MissingExtra, SynthesisError, UserError
 from mamtra_eval.metrics import Item
 from mamtra_eval.models import checkpoint, config
 from mamtra_eval.models.decoder import Decoder
@@ -91,15 +92,78 @@ def test_a_text_without_words_is_that_clips_failure_alone(digits: list[Request])
         _system("1:0").speak(silent)
 
 
+def test_what_one_request_does_wrong_is_that_clips_failure_alone(
+    digits: list[Request], tmp_path: Path
+) -> None:
+    silent = audio.Clip(np.zeros(16000, np.float32), 16000)
+    wrong = {
+        "nothing that can be heard": {"prompt_audio": audio.write(silent, tmp_path / "silent")},
+        "no such": {"prompt_audio": tmp_path / "absent.wav"},
+        "not 'zh'": {"language": "zh"},
+        "phones; mini says": {"text": "An endless story. " * 200},
+    }
+    requests = [digits[0]]
+    requests += [Request(**{**vars(digits[1]), **change}) for change in wrong.values()]
+    made = dict(_system("1:3").speak_many(requests))
+    assert isinstance(made[0], audio.Clip)
+    for index in range(1, len(requests)):
+        assert isinstance(made[index], SynthesisError), (index, made[index])
+    assert "not 'zh'" in str(made[3])
+    assert "phones; mini says" in str(made[4])
+
+
+def test_texts_of_any_length_share_a_batch_as_far_as_memory_goes(
+    digits: list[Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = _system("1:3")
+    together = _speak(system, digits[:4])
+    monkeypatch.setattr(family, "SLOTS", 1)
+    for one, other in zip(together, _speak(system, digits[:4]), strict=True):
+        assert np.array_equal(one.samples, other.samples)
+
+
+def test_a_prompt_needs_the_speaker_encoder(
+    digits: list[Request], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("mamtra_eval.speakers.ge2e.BUNDLED_WEIGHTS", tmp_path / "absent")
+    monkeypatch.setattr("mamtra_eval.speakers.ge2e.find_spec", lambda name: None)
+    system = _system("1:0")
+    with pytest.raises(MissingExtra):
+        system.identity(digits)
+    with pytest.raises(MissingExtra):
+        [*system.speak_many(digits[:1])]
+    system.identity([Request("a", "Good morning.")])
+    assert system.speak(Request("a", "Good morning.")).samples.size
+
+
+def test_identity_knows_shape_and_front_end(tmp_path: Path) -> None:
+    shutil.copytree(family.BUNDLE / "1-1", tmp_path / "own")
+    config_file = tmp_path / "own" / "config.yaml"
+    before = family.create({"checkpoint": str(tmp_path / "own")}).identity([])
+    config_file.write_text(config_file.read_text().replace("1000000.0", "10.0"))
+    after = family.create({"checkpoint": str(tmp_path / "own")}).identity([])
+    assert {key for key in before if before[key] != after[key]} == {"shape"}
+    assert {"frontend", "lexicon", "num2words", "espeak-ng"} <= set(before)
+
+
 def test_ratios_are_short_to_write() -> None:
     assert targets.parse("a", "mini:1:3").options == {"ratio": "1:3"}
     spec = targets.parse("a", "mini:1:11,temperature=0")
     assert spec.options == {"ratio": "1:11", "temperature": "0"}
     with pytest.raises(UserError, match=r"named '1:2'"):
         registry.create("systems", "mini", {"ratio": "1:2"})
-    for options in ({"temperature": "9"}, {"top_p": "0"}):
-        with pytest.raises(UserError, match="temperature from 0 to 5"):
+    for options in (
+        {"temperature": "9"},
+        {"temperature": "1e-4"},
+        {"top_p": "0"},
+        {"top_p": "nan"},
+    ):
+        with pytest.raises(UserError, match=r"temperature of 0 or from 0\.01 to 5"):
             registry.create("systems", "mini", options)
+    with pytest.raises(UserError, match="a ratio and a checkpoint"):
+        registry.create(
+            "systems", "mini", {"ratio": "1:1", "checkpoint": str(family.BUNDLE / "1-3")}
+        )
 
 
 def test_a_checkpoint_of_ones_own_is_a_target(tmp_path: Path) -> None:

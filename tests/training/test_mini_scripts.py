@@ -19,20 +19,26 @@ def scripts() -> dict[str, ModuleType]:
     try:
         import family
         import held_out
+        import placements
+        import right_voice
         import sentences
         import sequences
     finally:
         sys.path.remove(str(SCRIPTS))
-    return {m.__name__: m for m in (family, held_out, sentences, sequences)}
+    return {
+        m.__name__: m for m in (family, held_out, placements, right_voice, sentences, sequences)
+    }
 
 
 def test_every_student_is_a_valid_run(scripts: dict[str, ModuleType], tmp_path: Path) -> None:
     family = scripts["family"]
     given = argparse.Namespace(
-        teacher=tmp_path / "teacher", data=tmp_path, out=tmp_path / "out", steps=7, seed=1
-    )
+        teacher=tmp_path / "teacher", data=tmp_path, out=tmp_path / "out", seed=1,
+        set=["optimizer.steps=7", "precision=fp32"],
+    )  # fmt: skip
     runs = {name: family.configure(name, given) for name in family.STUDENTS}
     assert {run.optimizer.steps for run in runs.values()} == {7}
+    assert {run.precision for run in runs.values()} == {"fp32"}
     assert {run.seed for run in runs.values()} == {1}
     assert runs["1-11"].student.ratio == "1:11"
     assert runs["1-1-front"].student.placement == "Front"
@@ -56,6 +62,11 @@ def test_held_out_lists_are_what_the_script_makes(scripts: dict[str, ModuleType]
     held_out = scripts["held_out"]
     rows = (held_out.FOLDER / "open.lst").read_text("utf-8").splitlines()
     assert [row.split("|")[3] for row in rows] == held_out.open_sentences(["Not one of them."])
+    strings = held_out.digit_strings(["one two three"])
+    assert len(set(strings)) == 200
+    assert not set(strings) & set(held_out.open_sentences([]))
+    with pytest.raises(SystemExit, match="trained on"):
+        held_out.digit_strings([strings[7].upper() + "."])
     with pytest.raises(SystemExit, match="trained on"):
         held_out.open_sentences([held_out.open_sentences([])[0].lower()])
     voices = [row.partition("-")[0] for row in rows]
@@ -84,3 +95,13 @@ def test_noise_moves_a_code_by_one_level_or_anywhere(scripts: dict[str, ModuleTy
     share = sum(other in neighbours for other in seen) / len(seen)
     assert share == pytest.approx(2 / 3, abs=0.03)
     assert sequences.noisy(code, rng, 0.0) == code
+
+
+def test_statistics_of_the_report(scripts: dict[str, ModuleType]) -> None:
+    low, high = scripts["right_voice"].wilson(81, 263)  # Newcombe (1998), table I, method 3
+    assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
+    placements = scripts["placements"]
+    left, right = [1.0, 2.0, 3.0, 4.0, 5.0], [5.0, 6.0, 7.0, 8.0, 7.5]
+    assert placements.rank_correlation(left, right) == pytest.approx(0.9)
+    assert placements.folder_of("BlockBeg") == "1-1"
+    assert {placements.folder_of(p) for p in placements.PAPER} <= set(scripts["family"].STUDENTS)

@@ -1,6 +1,6 @@
 """Train the mini codec: log-mel in, one code of 4,096 each 40 ms, log-mel out.
 
-    python training/mini/codec.py SPEECH OUT [--minutes 12] [--width 160]
+    python training/mini/codec.py SPEECH OUT [--minutes 12] [--width 160] [--precision fp32]
 
 SPEECH is a folder of ``speech.py``; its last shard is held out. OUT gets ``codec.safetensors`` and
 ``codec.json`` (sizes, steps, losses). Losses: absolute error of log-mel, and the cross-entropy of
@@ -74,6 +74,7 @@ def main() -> None:
     parser.add_argument("speech", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=12)
+    parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16")
     parser.add_argument("--width", type=int, default=160)
     parser.add_argument("--shards", type=int, help="only so many shards (all)")
     given = parser.parse_args()
@@ -93,7 +94,7 @@ def main() -> None:
         for group in optimizer.param_groups:
             group["lr"] = rate
         batch = crops(data, marks, step)
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=given.precision == "bf16"):
             error, phone = losses(network, head, batch)
         optimizer.zero_grad()
         (error + PHONE_WEIGHT * phone).backward()

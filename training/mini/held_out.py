@@ -2,32 +2,33 @@
 
     python training/mini/held_out.py SENTENCES.txt [--recordings DIR]
 
-The open sentences are those of ``open.txt``, written for this; a sentence that is also one of
-SENTENCES (what trainings read) is an error. Digit strings are drawn anew. Prompts are those of
-mini-en in turn. With ``--recordings`` flite speaks them too, into DIR with lists that name the
-recordings, for the topline.
+The open sentences are those of ``open.txt``, written for this; the digit strings those of
+``more-digits.lst``, drawn at random once. One that is also among SENTENCES (what trainings read) is
+an error. Prompts are those of mini-en in turn. With ``--recordings`` flite speaks them too, into
+DIR with lists that name the recordings, for the topline.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
 from collections.abc import Sequence
 from pathlib import Path
 
 import soundfile
-from sentences import digits as digit_string
 from speech import VOICES, speak
 
 FOLDER = Path(__file__).parents[2] / "testsets" / "mini-en"
-N, SEED = 200, 1
 LISTS = {"open": "o", "more-digits": "e"}
 """Lists, and the letter of their utterances."""
 
 
 def open_sentences(texts: Sequence[str]) -> list[str]:
     """Those of the file; SystemExit if one was trained on."""
-    found = (FOLDER / "open.txt").read_text("utf-8").splitlines()
+    return unseen((FOLDER / "open.txt").read_text("utf-8").splitlines(), texts)
+
+
+def unseen(found: list[str], texts: Sequence[str]) -> list[str]:
+    """What was found; SystemExit if one of them is among the texts."""
     seen = {text.strip(".?! ").lower() for text in texts}
     if known := [text for text in found if text.strip(".?! ").lower() in seen]:
         raise SystemExit(f"trained on: {known}")
@@ -35,20 +36,9 @@ def open_sentences(texts: Sequence[str]) -> list[str]:
 
 
 def digit_strings(texts: Sequence[str]) -> list[str]:
-    """Strings that no training text is."""
-    rng, seen = random.Random(SEED), {*texts, *spoken_digits()}
-    found: dict[str, None] = {}
-    while len(found) < N:
-        drawn = digit_string(rng)
-        if drawn not in seen:
-            found[drawn] = None
-    return [*found]
-
-
-def spoken_digits() -> list[str]:
-    """The strings of ``digits.lst``."""
-    lines = (FOLDER / "digits.lst").read_text("utf-8").splitlines()
-    return [line.split("|")[3] for line in lines]
+    """Those of the list, once drawn by ``sentences.digits``; SystemExit likewise."""
+    rows = (FOLDER / "more-digits.lst").read_text("utf-8").splitlines()
+    return unseen([row.split("|")[3] for row in rows], texts)
 
 
 def prompts() -> list[tuple[str, str, str]]:

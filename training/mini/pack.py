@@ -28,11 +28,10 @@ LICENCE = (
 def pack_codec(source: Path) -> None:
     """Weights of encoder and decoder as float16, and the card."""
     weights = load_file(source / "codec.safetensors")
-    kept = {k: v.to(torch.float16) for k, v in weights.items() if not k.startswith("phone.")}
+    kept = {name: value.to(torch.float16) for name, value in weights.items()}
     CODEC.mkdir(parents=True, exist_ok=True)
     save_file(kept, CODEC / "codec.safetensors")
     card = json.loads((source / "codec.json").read_text("utf-8"))
-    card["config"].pop("phones", None)
     text = json.dumps({**card, "licence": LICENCE}, indent=1)
     (CODEC / "codec.json").write_text(text + "\n", "utf-8")
 

@@ -134,6 +134,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     found = sentences(given.n, given.seed, reserved())
+    given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text("\n".join(found) + "\n", "utf-8")
     print(f"{len(found)} sentences, {len(set(' '.join(found).lower().split()))} different words")
 
