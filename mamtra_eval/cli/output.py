@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from dataclasses import asdict
 from typing import Any
 
 from mamtra_eval import registry
@@ -57,6 +58,7 @@ def document(results: Results) -> dict[str, Any]:
         "systems": [
             {
                 "name": system.row.name,
+                "cost": asdict(system.cost),
                 "metrics": {
                     figure.name: _value(system.values[figure.name], metric.signature, results)
                     for metric, figure in results.figures

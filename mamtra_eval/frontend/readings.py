@@ -6,6 +6,7 @@ numbers themselves. No pattern scans a run of digits twice, so that the time gro
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections.abc import Callable
 from types import MappingProxyType
@@ -40,9 +41,14 @@ UNITS = MappingProxyType(
 
 def expand(text: str) -> str:
     """The text without digits."""
+    # 10am-5pm, 10%-20%, 1st-3rd, 1990s-2000s
+    text = re.sub(r"(?<=\d)(%|[ap]m|st|nd|rd|th|s)-(?=\d)", r"\1 to ", text, flags=re.IGNORECASE)
+    text = re.sub(r"(?<=\d)[eE]-(?=\d)", " e minus ", text)
+    text = re.sub(r"([$£€¥])-(?=\d)", r"minus \1", text)
     # Three-year-old, mp3-player: this hyphen is neither minus nor *to*.
     text = re.sub(r"(?<=[A-Za-z])-(?=\w)|(?<=\w)-(?=[A-Za-z])", " ", text)
     text = re.sub(r"(?<![\w.])-(?=[\d$£€¥])", "minus ", text)
+    text = _AMOUNT_FIRST.sub(r"\2\1", text)
     text = _PLAIN_THOUSANDS.sub(lambda m: cardinal(m[1] + m[2]), text)
     text = re.sub(r"(?<!\d)\d{1,3}(?:,\d{3})+(?!,?\d)", lambda m: m[0].replace(",", ""), text)
     for pattern, say in RULES:
@@ -81,7 +87,9 @@ def _date(month: str, day: str, of_year: str | None) -> str:
 
 
 def _numbered_date(month: str, day: str, of_year: str, otherwise: str) -> str:
-    if not (1 <= int(month) <= 12 and 1 <= int(day) <= 31):
+    try:
+        datetime.date(int(of_year), int(month), int(day))
+    except ValueError:
         return otherwise
     return _date(MONTHS[int(month) - 1], day, of_year)
 
@@ -121,6 +129,8 @@ _UNIT = rf"(?:{'|'.join(map(re.escape, UNITS))})(?![A-Za-z'])"
 _PLAIN_THOUSANDS = re.compile(rf"(?<![\w$£€¥.,])(\d),(\d{{3}})(?![\w,]|\.\d|-\d| ?%| ?{_UNIT})")
 """Without its comma, 1,999 would be a year."""
 
+_AMOUNT_FIRST = re.compile(r"(?<![\d.,$£€¥])(\d+(?:[.,]\d+)*) ?([$£€¥])(?! ?\d)")
+
 _MONTH = rf"\b({'|'.join(MONTHS)}|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept|Sep|Oct|Nov|Dec)"
 _DAY = r"(3[01]|[12]\d|[1-9])"
 _HALF_DAY = r"(?: ?([AaPp])[Mm]\b)"
@@ -141,7 +151,7 @@ RULES = [
     _rule(r"#(\d+)", lambda m: f"number {cardinal(m[1])}"),
     _rule(r"(?<!\d)(\d+)(?:st|nd|rd|th)\b", lambda m: ordinal(m[1])),
     _rule(r"'?\b(\d0|\d{3}0)'?s\b", lambda m: numerals.decade(m[1])),
-    _rule(r"(?:\b(\d{1,3}) )?\b(\d{1,2})/(\d{1,2})\b(?!/)", _fraction),
+    _rule(r"(?:\b(\d{1,3}) )?(?<![\d/])(\d{1,2})/(\d{1,2})\b(?!/)", _fraction),
     _rule(rf"{_NUMBER} ?({_UNIT})", lambda m: counted(m[1], UNITS[m[2]])),
     _rule(r"(?<!\d)\d+(?:\.\d+)+", _decimal),
     _rule(r"(?<=\d):(?=\d)", lambda m: "to"),

@@ -42,7 +42,8 @@ def spoken(text: str) -> list[list[str]]:
     ]
     if not (phrases := [phrase for phrase in phrases if phrase]):
         raise UserError(
-            f"the text has nothing to speak: {text[:60]!r}", fix="Give it words or numbers."
+            f"the text has nothing to speak: {text[:60]!r}",
+            fix="Give it words in Latin letters, or numbers.",
         )
     return phrases
 

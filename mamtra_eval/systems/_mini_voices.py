@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mamtra_eval import audio, registry
+from mamtra_eval.errors import MeasurementError, SynthesisError
 
 if TYPE_CHECKING:
     from mamtra_eval.codecs.mini import MiniCodec
@@ -46,15 +47,23 @@ class Voices:
         self._chosen: dict[Path, int] = {}
 
     def nearest(self, prompt: Path | None) -> int:
-        """Index of a voice; 0 without a prompt. AudioError or MeasurementError for a bad one."""
+        """Index of a voice; 0 without a prompt. SynthesisError for a bad one."""
         if prompt is None:
             return 0
         if prompt not in self._chosen:
-            clip = audio.read(prompt)
-            samples = audio.resample(clip.samples, clip.sample_rate_hz, RATE_HZ)
-            likeness = self._centroids @ self._encoder.embed(samples)
-            self._chosen[prompt] = int(np.argmax(likeness))
+            self._chosen[prompt] = int(np.argmax(self._centroids @ self._embed(prompt)))
         return self._chosen[prompt]
+
+    def _embed(self, prompt: Path) -> Any:  # noqa: ANN401 -- see _encoder
+        try:
+            clip = audio.read(prompt, prompt.name)
+            if not np.isfinite(clip.samples).all():
+                raise audio.AudioError(f"{prompt.name}: samples that are no finite numbers")
+            samples = audio.resample(clip.samples, clip.sample_rate_hz, RATE_HZ)
+            return self._encoder.embed(samples)
+        except (audio.AudioError, MeasurementError) as error:
+            about = str(error).removeprefix(f"{prompt.name}: ")
+            raise SynthesisError(f"the prompt {prompt.name}: {about}") from error
 
     @cached_property
     def _centroids(self) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:

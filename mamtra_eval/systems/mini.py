@@ -25,10 +25,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mamtra_eval import audio
 from mamtra_eval.audio import Clip
 from mamtra_eval.errors import (
-    MeasurementError,
     MissingExtra,
     SynthesisError,
     UserError,
@@ -41,6 +39,7 @@ from mamtra_eval.systems._mini_voices import BUNDLE, Voices, hashes, load_codec
 
 if TYPE_CHECKING:
     from mamtra_eval.codecs.mini import MiniCodec
+    from mamtra_eval.models.config import DecoderConfig
     from mamtra_eval.models.decoder import Decoder
     from mamtra_eval.models.generate import Generated, Item
 
@@ -91,14 +90,16 @@ class Mini(System):
         from mamtra_eval import frontend
         from mamtra_eval.models import checkpoint
 
-        shape = json.dumps(checkpoint.read_config(self.folder).to_dict(), sort_keys=True)
+        config = checkpoint.read_config(self.folder)
+        self._refuse_strangers(config)
+        shape = json.dumps(config.to_dict(), sort_keys=True)
         return {
             "decoder": checkpoint.weights_hash(self.folder),
             "shape": hashlib.sha256(shape.encode()).hexdigest(),
             **hashes(with_prompts=any(request.prompt_audio for request in requests)),
             **frontend.identity(),
             "temperature": self.settings.temperature,
-            "top_p": self.settings.top_p,
+            "top_p": self.settings.top_p if self.settings.temperature else None,  # greedy has none
         }
 
     def speak(self, request: Request) -> Clip:
@@ -117,7 +118,9 @@ class Mini(System):
                 items[index] = self._item(request)
             except MissingExtra:
                 raise  # no clip can be made without it
-            except (UserError, audio.AudioError, MeasurementError) as error:
+            except SynthesisError as error:
+                yield index, error
+            except UserError as error:
                 yield index, SynthesisError(str(error))
         for group in _fitting({index: item for index, (_, item) in items.items()}):
             made = self._generate([items[index][1] for index in group])
@@ -140,7 +143,7 @@ class Mini(System):
         config = self._decoder.config
         context = len(item.prompt) + len(item.feed) + len(made.tokens)
         kept = cost.kv_bytes(config, context, 4) + cost.state_bytes(config, 4)
-        return {"tokens": len(made.tokens), "cache_bytes": kept, "cut": not made.stopped}
+        return {"tokens": len(made.tokens), "cache_bytes": kept, "cut": float(not made.stopped)}
 
     def _item(self, request: Request) -> tuple[int, Item]:
         """The voice for a request, and the decoder's input."""
@@ -178,10 +181,17 @@ class Mini(System):
 
     @cached_property
     def _decoder(self) -> Decoder:
-        from mamtra_eval.models import checkpoint, config
+        from mamtra_eval.models import checkpoint
 
-        decoder, family = checkpoint.load(self.folder), config.preset("mini")
-        own = decoder.config
+        decoder = checkpoint.load(self.folder)
+        self._refuse_strangers(decoder.config)
+        return decoder
+
+    def _refuse_strangers(self, own: DecoderConfig) -> None:
+        """UserError for a decoder of other tokens than the family's."""
+        from mamtra_eval.models.config import preset
+
+        family = preset("mini")
         if (own.speech_codes, own.text_vocabulary) != (family.speech_codes, family.text_vocabulary):
             raise UserError(
                 f"mini speaks with {family.speech_codes} speech codes and {family.text_vocabulary} "
@@ -189,7 +199,6 @@ class Mini(System):
                 where=str(self.folder),
                 fix="Give a checkpoint that was trained as training/mini shows.",
             )
-        return decoder
 
     @cached_property
     def _codec(self) -> MiniCodec:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mamtra_eval import audio
 from mamtra_eval.audio import Clip
-from mamtra_eval.errors import MeasurementError, SynthesisError, UserError
+from mamtra_eval.errors import SynthesisError, UserError
 from mamtra_eval.registry import read_options
 from mamtra_eval.systems import Request, System
 from mamtra_eval.systems._mini_voices import Voices, hashes, load_codec
@@ -46,7 +46,7 @@ class Resynthesis(System):
         try:
             codes = self._codec.encode(audio.read(request.ground_truth))
             return self._codec.decode(codes, self._voices.nearest(request.prompt_audio))
-        except (audio.AudioError, MeasurementError) as error:
+        except audio.AudioError as error:
             raise SynthesisError(str(error)) from error
 
     def prepare(self) -> None:

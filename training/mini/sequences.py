@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
 import re
 from collections.abc import Sequence
@@ -24,13 +25,12 @@ from _data import TOKEN_S, Utterance, utterances
 from pocketsphinx import get_model_path
 
 from mamtra_eval.codecs import mini
+from mamtra_eval.codecs._mini_network import LEVELS
 from mamtra_eval.frontend.interleave import interleave, training_sequence
 from mamtra_eval.frontend.phones import Phone, to_id
 from mamtra_eval.models.config import DecoderConfig, preset
 from mamtra_eval.models.sequences import IGNORE
 
-LEVELS = 8
-DIGITS = 4
 Dictionary = dict[str, list[str]]
 
 
@@ -91,10 +91,11 @@ def noisy(code: int, rng: random.Random, noise: float) -> int:
     if rng.random() >= noise:
         return code
     if rng.random() < 1 / 3:
-        return rng.randrange(LEVELS**DIGITS)
-    place = LEVELS ** rng.randrange(DIGITS)
-    digit = code // place % LEVELS
-    moved = min(LEVELS - 1, max(0, digit + rng.choice((-1, 1))))
+        return rng.randrange(math.prod(LEVELS))
+    which = rng.randrange(len(LEVELS))
+    place = math.prod(LEVELS[:which])
+    digit = code // place % LEVELS[which]
+    moved = min(LEVELS[which] - 1, max(0, digit + rng.choice((-1, 1))))
     return code + (moved - digit) * place
 
 
