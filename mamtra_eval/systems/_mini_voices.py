@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from mamtra_eval import audio, registry
 from mamtra_eval.errors import MeasurementError, SynthesisError
@@ -18,6 +19,24 @@ if TYPE_CHECKING:
 BUNDLE = Path(__file__).parent / "weights" / "mini"
 CODEC, VOICES = BUNDLE / "codec", BUNDLE / "voices.json"
 RATE_HZ = 16_000
+
+Floats = npt.NDArray[np.float32]
+
+
+class Encoder(Protocol):
+    """What is asked of a speaker encoder; systems reach speakers by the registry alone."""
+
+    def embed(self, samples_16k: audio.Samples) -> Floats:
+        """A unit vector; MeasurementError if there is no voice."""
+        ...
+
+    def check(self) -> None:
+        """UserError if it can't work here."""
+        ...
+
+    def signature(self) -> str:
+        """Everything that embeddings depend on."""
+        ...
 
 
 def hashes(*, with_prompts: bool) -> dict[str, str]:
@@ -54,7 +73,7 @@ class Voices:
             self._chosen[prompt] = int(np.argmax(self._centroids @ self._embed(prompt)))
         return self._chosen[prompt]
 
-    def _embed(self, prompt: Path) -> Any:  # noqa: ANN401 -- see _encoder
+    def _embed(self, prompt: Path) -> Floats:
         try:
             clip = audio.read(prompt, prompt.name)
             if not np.isfinite(clip.samples).all():
@@ -66,14 +85,15 @@ class Voices:
             raise SynthesisError(f"the prompt {prompt.name}: {about}") from error
 
     @cached_property
-    def _centroids(self) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    def _centroids(self) -> Floats:
         voices = json.loads(VOICES.read_text("utf-8"))
         return np.array([voice["embedding"] for voice in voices], dtype=np.float32)
 
     @cached_property
-    def _encoder(self) -> Any:  # noqa: ANN401 -- see below
+    def _encoder(self) -> Encoder:
         return _encoder()
 
 
-def _encoder() -> Any:  # noqa: ANN401 -- systems reach speakers by the registry alone
-    return registry.create("speakers", "ge2e", {})
+def _encoder() -> Encoder:
+    encoder: Encoder = registry.create("speakers", "ge2e", {})
+    return encoder
