@@ -3,6 +3,7 @@
 ``distill.yaml``          the configuration, resolved
 ``training.safetensors``  student and optimizer after a step; replaced as a whole, gone at the end
 ``log.jsonl``             a line for every ``log_every`` steps and every evaluation
+``snapshots/step-N``      a checkpoint of each ``snapshot_every`` steps, where that is asked for
 
 A resumed run drops the lines of the log that lie behind its checkpoint, since it writes them again.
 """
@@ -23,7 +24,15 @@ from torch import Tensor
 from mamtra_eval.errors import UserError
 
 CONFIG, TRAINING, LOG = "distill.yaml", "training.safetensors", "log.jsonl"
-FREE = ("log_every", "evaluate_every", "checkpoint_every", "threads", "device", "out")
+FREE = (
+    "log_every",
+    "evaluate_every",
+    "checkpoint_every",
+    "snapshot_every",
+    "threads",
+    "device",
+    "out",
+)
 """Keys that a resumed run may change: they are no part of what is learned."""
 
 

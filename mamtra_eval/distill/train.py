@@ -32,6 +32,7 @@ from mamtra_eval.models.decoder import Decoder, Layer
 from mamtra_eval.models.sequences import IGNORE, Batch, Example, collate
 from mamtra_eval.progress import Progress, Silent
 
+SNAPSHOTS = "snapshots"
 MEANS, SCALING = "means", "scaling"
 """Names of what a run's state holds beside weights and moments."""
 
@@ -120,22 +121,30 @@ class _Run:
             state.log(self.folder, {"step": self.step, "held_out": self._found._asdict()})
         if self.step % self.config.checkpoint_every == 0 and not last:
             self._save()
+        if self.config.snapshot_every and self.step % self.config.snapshot_every == 0 and not last:
+            place = self.folder / SNAPSHOTS / f"step-{self.step:06d}"
+            checkpoint.save(place, self.student, self._card(None))
 
     def finish(self) -> None:
         """Write the checkpoint with its card, and let go of the state."""
-        card = {
+        checkpoint.save(
+            self.folder, self.student, self._card(self._last() if self.parts.held_out else None)
+        )
+        (self.folder / state.TRAINING).unlink(missing_ok=True)
+
+    def _card(self, held_out: HeldOut | None) -> dict[str, Any]:
+        """Where the weights of this step come from."""
+        return {
             "teacher": self.parts.inputs.get("teacher"),
             "training": {
                 "configuration": _portable(self.config),
                 "steps": self.step,
                 "train_examples": len(self.parts.train),
                 "train_sha256": self.parts.inputs["data.train"],
-                "held_out": self._last()._asdict() if self.parts.held_out else None,
+                "held_out": held_out._asdict() if held_out else None,
                 "kernels": self.student.kernels.description,
             },
         }
-        checkpoint.save(self.folder, self.student, card)
-        (self.folder / state.TRAINING).unlink(missing_ok=True)
 
     def _learn(self, batches: Sequence[Sequence[Example]]) -> float:
         """Gradients of all batches of a step, and the step; returns the gradient's norm."""

@@ -84,7 +84,9 @@ def test_gradients_do_not_depend_on_how_a_step_is_cut_into_batches(toy: Any) -> 
 @pytest.mark.parametrize(("kills", "kind"), [(1, "muon"), (3, "adamw")])
 def test_killed_and_resumed_gives_the_same_weights(kills: int, kind: str, toy: Any) -> None:
     steps = 60
-    changes = {"student": STUDENT, "optimizer": {"steps": steps, "kind": kind}}
+    changes = {
+        "student": STUDENT, "optimizer": {"steps": steps, "kind": kind}, "snapshot_every": 25,
+    }  # fmt: skip
     values = toy.values(f"torn-{kills}", steps, checkpoint_every=7, **changes)
     path = toy.folder / f"torn-{kills}.yaml"
     path.write_text(yaml.safe_dump(values))
@@ -111,6 +113,18 @@ def test_killed_and_resumed_gives_the_same_weights(kills: int, kind: str, toy: A
     assert checkpoint.weights_hash(folder) == checkpoint.weights_hash(whole)
     assert not (folder / state.TRAINING).exists()
     assert _log(folder) == _log(whole)
+    snapshots = [{path.name: _step(path) for path in (run / "snapshots").iterdir()}
+                 for run in (folder, whole)]  # fmt: skip
+    assert snapshots[0] == snapshots[1]
+    assert {name: step for name, (step, _) in snapshots[0].items()} == {
+        "step-000025": 25, "step-000050": 50,
+    }  # fmt: skip
+    assert len({digest for _, digest in snapshots[0].values()}) == 2
+
+
+def _step(snapshot: Path) -> tuple[int, str]:
+    """Steps that a snapshot's card gives, and the hash of its weights."""
+    return checkpoint.read_card(snapshot)["training"]["steps"], checkpoint.weights_hash(snapshot)
 
 
 def _last_state(folder: Path) -> int:

@@ -3,8 +3,8 @@
     python training/mini/family.py TEACHER DATA OUT [NAME...] [--seed S] [--set KEY=VALUE]...
 
 TEACHER is a checkpoint, DATA a folder of ``sequences.py``. OUT gets a folder for each NAME (all of
-them without one): the four published ratios, and at 1:1 all other placements of the paper's
-Figure 4, each loss left out, no distillation at all, and a random start. What is finished is left
+them without one): the four published ratios with and without distillation, and at 1:1 all other
+placements of the paper's Figure 4, each loss left out, and a random start. What is finished is left
 as it is, what was killed goes on. Everything else is in ``student.yaml``; ``--set`` changes it for
 all that are named, such as ``--set optimizer.steps=100`` or, on a processor without bfloat16
 products, ``--set precision=fp32``.
@@ -32,6 +32,11 @@ def _placed(placement: str, ranking: str | None = None) -> dict[str, Any]:
     return {"student": {"ratio": "1:1", "placement": placement, "ranking": file}}
 
 
+def _undistilled(ratio: str) -> dict[str, Any]:
+    """A student that learns from data alone: what distillation gains is measured against it."""
+    return {"student": {"ratio": ratio}, "loss": {"kl": 0.0, "hidden": 0.0}}
+
+
 STUDENTS: dict[str, dict[str, Any]] = {
     "1-1": {"student": {"ratio": "1:1"}},
     "1-3": {"student": {"ratio": "1:3"}},
@@ -44,7 +49,10 @@ STUDENTS: dict[str, dict[str, Any]] = {
     "1-1-sandwich": _placed("Sandwich"),
     "1-1-wer": _placed("WER", "damage"),
     "1-1-cosine": _placed("Cosine", "cosine"),
-    "1-1-undistilled": {"loss": {"kl": 0.0, "hidden": 0.0}},
+    "1-1-undistilled": _undistilled("1:1"),
+    "1-3-undistilled": _undistilled("1:3"),
+    "1-5-undistilled": _undistilled("1:5"),
+    "1-11-undistilled": _undistilled("1:11"),
     "1-1-without-ce": {"loss": {"ce": 0.0}},
     "1-1-without-kl": {"loss": {"kl": 0.0}},
     "1-1-without-hidden": {"loss": {"hidden": 0.0}},
