@@ -14,10 +14,9 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from _spoken import by_utterance
 
 from mamtra_eval.models import checkpoint
-from mamtra_eval.reader import RunReader
-from mamtra_eval.results import collect
 
 PAPER = {
     "BlockBeg": (3.86, 3.99),
@@ -43,21 +42,13 @@ def rank_correlation(left: list[float], right: list[float]) -> float:
     return float(np.corrcoef(*ranks)[0, 1])
 
 
-def word_error_rates(run: Path) -> dict[str, float]:
-    """Per cent, by system."""
-    with RunReader(run) as store:
-        systems = collect(store).systems
-    found = {system.row.name: system.values["wer"].estimate for system in systems}
-    return {name: 100 * estimate.value for name, estimate in found.items() if estimate}
-
-
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("controls", type=Path)
     parser.add_argument("run", type=Path)
     given = parser.parse_args()
-    spoken = word_error_rates(given.run)
+    spoken = {name: 100 * float(v.mean()) for name, v in by_utterance(given.run, "wer").items()}
     rows = []
     for placement, (paper_ce, paper_wer) in PAPER.items():
         folder = given.controls / folder_of(placement)
