@@ -19,7 +19,9 @@ FORBIDDEN = {
 }
 ALONE = ("statistics", "audio.py", "normalize", "errors.py", "models", "distill")
 ALONE_MAY = {
-    "normalize": {"mamtra_eval.registry", "mamtra_eval.normalize"},
+    "normalize": {
+        "mamtra_eval.registry", "mamtra_eval.normalize", "mamtra_eval.errors", "mamtra_eval.extras",
+    },
     "models": {"mamtra_eval.errors", "mamtra_eval.extras"},
     "distill": {
         "mamtra_eval.models", "mamtra_eval.errors", "mamtra_eval.extras", "mamtra_eval.progress",

@@ -10,6 +10,7 @@ import typer
 
 EXTRAS = {
     "whisper": ("asr", "openai-whisper", "the recogniser of the published protocols"),
+    "zhconv": ("zh", "zhconv", "Chinese transcripts in simplified characters"),
     "speechbrain": ("speaker", "speechbrain", "a second speaker encoder"),
     "torchaudio": ("speaker", "torchaudio", "audio for speechbrain"),
     "mamba_ssm": ("mamba", "mamba-ssm", "fused kernels, which need a CUDA device"),

@@ -119,12 +119,13 @@ class WordErrorRate(Metric):
                 fix="Choose another with --set asr.backend=NAME (mamtra-eval list asr).",
             )
         self.recognizer.check()
+        self.normalizer.check(testset.language)
 
     def measure(self, item: Item) -> Reading:
         """Counts of errors and words, with transcript and alignment as evidence."""
         reference = self._reference(item.text, item.language)
         heard = self.recognizer.transcribe(item.samples_16k, item.language)
-        hypothesis = self.normalizer(heard.text, item.language)
+        hypothesis = self.normalizer.heard(heard.text, item.language)
         return count_edits(reference, hypothesis, {"transcript": heard.text, **heard.evidence})
 
     def failed_counts(self, text: str, language: str) -> dict[str, float]:
@@ -133,7 +134,7 @@ class WordErrorRate(Metric):
 
     def _reference(self, text: str, language: str) -> str:
         reference = self.normalizer(text, language)
-        if not reference:
+        if not reference.strip():  # a no-break space alone: jiwer sees no word in it
             raise MeasurementError(f"the text {text!r} has no words left after normalisation")
         return reference
 

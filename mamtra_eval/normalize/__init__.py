@@ -20,3 +20,11 @@ class Normalizer(Protocol):
     def __call__(self, text: str, language: str) -> str:
         """The text as compared, in the given language (``en``, ``zh``, …)."""
         ...
+
+    def heard(self, text: str, language: str) -> str:
+        """A transcript as compared: some rules do something to it that they don't to the text."""
+        ...
+
+    def check(self, language: str) -> None:
+        """MissingExtra if a package that it needs for this language is not here."""
+        ...

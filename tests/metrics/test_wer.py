@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mamtra_eval import registry
+from mamtra_eval.asr import Recognizer, Transcript
+from mamtra_eval.audio import Samples
 from mamtra_eval.errors import MeasurementError, UserError
 from mamtra_eval.metrics import Item, Reading
-from mamtra_eval.metrics.wer import count_edits
+from mamtra_eval.metrics.wer import WordErrorRate, count_edits
 from mamtra_eval.testset import TestSet, Utterance
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "d"]), max_size=8).map(" ".join)
@@ -102,6 +104,33 @@ def test_another_language_than_the_recogniser_knows_is_refused_before_the_run() 
     chinese = TestSet("set", Path("meta.lst"), "zh", (Utterance("u", "你好"),))
     with pytest.raises(UserError, match=r"asr\.backend"):
         metric.check(chinese)
+
+
+class _Hears(Recognizer):
+    """Hears the same in every clip."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def signature(self) -> str:
+        return "asr:fixed"
+
+    def transcribe(self, samples_16k: Samples, language: str) -> Transcript:
+        return Transcript(self.text)
+
+
+def test_chinese_is_heard_in_simplified_characters(mini: Path) -> None:
+    metric = WordErrorRate(_Hears("我說話。"), registry.create("normalize", "seed_tts", {}))
+    path = mini / "recordings" / "awb-001.flac"
+    reading = metric.measure(Item("u", "我说话！", path, language="zh"))
+    assert isinstance(reading, Reading)
+    assert (reading.counts["errors"], reading.counts["words"]) == (0, 3)
+    assert reading.evidence["transcript"] == "我說話。"
+
+
+def test_a_text_of_nothing_but_a_no_break_space_has_no_words(mini: Path) -> None:
+    with pytest.raises(MeasurementError, match="no words left"):
+        _measure(mini / "recordings" / "awb-001.flac", "\xa0.")
 
 
 def test_a_failed_clip_counts_its_words() -> None:
