@@ -216,9 +216,11 @@ def _values(
                 )
                 coverage[key] = (figure, n, n_failed)
     for key, own in ratios.items():
-        resampling.want(key, own)
+        aggregate = coverage[key][0].aggregate
+        resampling.want(key, own, aggregate)
         if key[0] != baseline:
-            resampling.want_difference(key, own, ratios.get((baseline, key[1]), {}))
+            theirs = ratios.get((baseline, key[1]), {})
+            resampling.want_difference(key, own, theirs, aggregate)
     resampling.run(**settings)
     return {
         key: Value(
@@ -254,8 +256,9 @@ def _ratios(
             repeats[clip.key.utterance].append(pair)
         elif failed:
             n_failed += 1
-    n = sum(len(pairs) for pairs in repeats.values())
-    return {utt: _combine(figure, pairs) for utt, pairs in repeats.items()}, n, n_failed
+    ratios = {utt: _combine(figure, pairs) for utt, pairs in repeats.items()}
+    n = sum(len(pairs) for utt, pairs in repeats.items() if ratios[utt][1] > 0)
+    return ratios, n, n_failed
 
 
 def _pair(figure: Figure, reading: Reading) -> tuple[float, float] | None:
@@ -275,4 +278,9 @@ def _combine(figure: Figure, pairs: list[tuple[float, float]]) -> tuple[float, f
     """One utterance's repeats as one ratio."""
     if figure.aggregate == "pooled":
         return math.fsum(above for above, _ in pairs), math.fsum(below for _, below in pairs)
-    return math.fsum(above / below for above, below in pairs) / len(pairs), 1.0
+    rate = math.fsum(above / below for above, below in pairs) / len(pairs)
+    if figure.aggregate == "share_above":
+        return float(rate > figure.at), 1.0
+    if figure.aggregate == "mean_up_to":
+        return (rate, 1.0) if rate <= figure.at else (0.0, 0.0)
+    return rate, 1.0

@@ -24,6 +24,10 @@ FIGURES = (
     Figure("all", "errors", "words", unit="fraction", higher_is_better=False, failed=1.0),
     Figure("all_pooled", "errors", "words", "pooled", unit="fraction", higher_is_better=False,
            failed=1.0, headline=False),
+    Figure("over", "errors", "words", "share_above", unit="fraction", headline=False, at=0.5),
+    Figure("up_to", "errors", "words", "mean_up_to", unit="fraction", headline=False, at=0.5),
+    Figure("worst", "errors", "words", "max", unit="fraction", headline=False),
+    Figure("middle", "errors", "words", "median", unit="fraction", headline=False),
 )  # fmt: skip
 # (errors, words) by utterance and repeat; None failed.
 ROWS = {
@@ -76,6 +80,19 @@ def test_mean_is_over_utterances_and_pooled_over_words(run: Results) -> None:
     assert rate.estimate.value == pytest.approx((0.25 + 0.1 + 1.5) / 3)  # 150 % is not clipped
     assert pooled.estimate.value == pytest.approx(10 / 32)
     assert (rate.n, rate.n_failed) == (6, 0)
+
+
+def test_spread_is_over_utterances_and_says_how_many_enter(run: Results) -> None:
+    found = {name: _value(run, "base", name) for name in ("over", "up_to", "worst", "middle")}
+    values = {name: value.estimate.value for name, value in found.items() if value.estimate}
+    expected = {"over": 1 / 3, "up_to": (0.25 + 0.1) / 2, "worst": 1.5, "middle": 0.25}
+    assert values == pytest.approx(expected)
+    assert {name: value.n for name, value in found.items()} == {
+        "over": 6, "up_to": 4, "worst": 6, "middle": 6,
+    }  # fmt: skip
+    half = _value(run, "sys", "up_to")  # 1.0 does not enter, 0.5 does
+    assert half.estimate is not None
+    assert (half.estimate.value, half.n, half.n_failed) == (0.5, 1, 3)
 
 
 def test_failed_clips_are_left_out_of_one_reading_and_count_in_the_other(run: Results) -> None:

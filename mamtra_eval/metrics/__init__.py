@@ -60,6 +60,9 @@ class Reading:
     evidence: dict[str, Any] = field(default_factory=dict)
 
 
+Aggregate = Literal["mean", "pooled", "median", "sd", "p95", "max", "share_above", "mean_up_to"]
+
+
 @dataclass(frozen=True)
 class Figure:
     """How a number of the report follows from counts.
@@ -67,7 +70,10 @@ class Figure:
     Attributes:
         name: as in tables and ``--json``.
         numerator, denominator: names of counts; without a denominator every reading counts 1.
-        aggregate: ``mean`` of the per-utterance ratios, or ``pooled`` (ratio of the sums).
+        aggregate: of the utterances' ratios the ``mean``, ``median``, ``sd``, ``p95`` or ``max``,
+            the ``share_above`` the bound ``at``, or the ``mean_up_to`` it; or ``pooled``, the ratio
+            of the sums.
+        at: bound of ``share_above`` and ``mean_up_to``.
         unit: ``fraction`` (shown in percent), ``cosine``, ``mos``, …
         higher_is_better: direction of the arrow.
         failed: what ratio a clip without a reading counts as in this figure (its denominator comes
@@ -79,12 +85,13 @@ class Figure:
     name: str
     numerator: str
     denominator: str | None = None
-    aggregate: Literal["mean", "pooled"] = "mean"
+    aggregate: Aggregate = "mean"
     unit: str = "score"
     higher_is_better: bool = True
     failed: float | None = None
     headline: bool = True
     title: str = ""
+    at: float = 0.0
 
 
 class Metric(ABC):

@@ -7,6 +7,8 @@ Options (section ``asr`` of a configuration): ``backend`` names the recogniser (
 ``wer`` is the mean of the utterances' rates, as Seed-TTS-eval has it; ``wer_pooled`` divides all
 errors by all words. Neither is clipped at 100 %: a runaway clip counts in full. Each stands also
 with failed clips counted as 100 % (``…_incl_failed``), so that a system can't win by failing.
+``--json`` and the page of the report have the spread too: median, standard deviation, 95th
+percentile and worst of the utterances' rates, the share above 50 %, and the mean of the others.
 For Chinese the words are characters.
 """
 
@@ -19,85 +21,49 @@ from typing import Any
 from mamtra_eval import registry
 from mamtra_eval.asr import Recognizer
 from mamtra_eval.errors import MeasurementError, UserError
-from mamtra_eval.metrics import Figure, Item, Metric, Reading
+from mamtra_eval.metrics import Aggregate, Figure, Item, Metric, Reading
 from mamtra_eval.normalize import Normalizer
 from mamtra_eval.testset import TestSet
 
 OPTION_SECTION = "asr"
 
 
+def _figure(
+    name: str,
+    title: str,
+    aggregate: Aggregate = "mean",
+    numerator: str = "errors",
+    *,
+    failed: float | None = None,
+    headline: bool = False,
+    at: float = 0.0,
+) -> Figure:
+    """Something by the words of the text."""
+    return Figure(
+        name, numerator, "words", aggregate, unit="fraction", higher_is_better=False,
+        failed=failed, headline=headline, title=title, at=at,
+    )  # fmt: skip
+
+
 class WordErrorRate(Metric):
     """Transcribe, normalise both sides, count the edits."""
 
     figures = (
-        Figure(
-            "wer",
-            "errors",
-            "words",
-            unit="fraction",
-            higher_is_better=False,
-            title="WER, mean of utterances",
+        _figure("wer", "WER, mean of utterances", headline=True),
+        _figure("wer_pooled", "WER, pooled", "pooled", headline=True),
+        _figure("wer_incl_failed", "WER, failed clips as 100 %", failed=1.0),
+        _figure(
+            "wer_pooled_incl_failed", "WER pooled, failed clips as 100 %", "pooled", failed=1.0
         ),
-        Figure(
-            "wer_pooled",
-            "errors",
-            "words",
-            "pooled",
-            unit="fraction",
-            higher_is_better=False,
-            title="WER, pooled",
-        ),
-        Figure(
-            "wer_incl_failed",
-            "errors",
-            "words",
-            unit="fraction",
-            higher_is_better=False,
-            failed=1.0,
-            headline=False,
-            title="WER, failed clips as 100 %",
-        ),
-        Figure(
-            "wer_pooled_incl_failed",
-            "errors",
-            "words",
-            "pooled",
-            unit="fraction",
-            higher_is_better=False,
-            failed=1.0,
-            headline=False,
-            title="WER pooled, failed clips as 100 %",
-        ),
-        Figure(
-            "wer_substitutions",
-            "substitutions",
-            "words",
-            "pooled",
-            unit="fraction",
-            higher_is_better=False,
-            headline=False,
-            title="Substitutions, pooled",
-        ),
-        Figure(
-            "wer_deletions",
-            "deletions",
-            "words",
-            "pooled",
-            unit="fraction",
-            higher_is_better=False,
-            headline=False,
-            title="Deletions, pooled",
-        ),
-        Figure(
-            "wer_insertions",
-            "insertions",
-            "words",
-            "pooled",
-            unit="fraction",
-            higher_is_better=False,
-            headline=False,
-            title="Insertions, pooled",
-        ),
+        _figure("wer_substitutions", "Substitutions, pooled", "pooled", "substitutions"),
+        _figure("wer_deletions", "Deletions, pooled", "pooled", "deletions"),
+        _figure("wer_insertions", "Insertions, pooled", "pooled", "insertions"),
+        _figure("wer_median", "WER, median", "median"),
+        _figure("wer_sd", "WER, standard deviation over utterances", "sd"),
+        _figure("wer_p95", "WER, 95th percentile", "p95"),
+        _figure("wer_max", "WER, worst utterance", "max"),
+        _figure("wer_over_50", "Utterances with WER over 50 %", "share_above", at=0.5),
+        _figure("wer_up_to_50", "WER, mean of those up to 50 %", "mean_up_to", at=0.5),
     )
 
     def __init__(self, recognizer: Recognizer, normalizer: Normalizer) -> None:
