@@ -27,6 +27,7 @@ MAX_DURATION_S = 3600.0
 MAX_SAMPLES = 500_000_000
 """Of all channels together (2 GB decoded): memory is bounded whatever a header says."""
 
+TEXT_SUFFIX = ".txt"
 MAX_FLAC_RATE_HZ = 655_350
 """By the FLAC format (RFC 9639)."""
 
@@ -116,6 +117,15 @@ def write(clip: Clip, stem: Path) -> Path:
         part = _part(target)
         # By way of memory, so that a full disk shows as what it is.
         part.write_bytes(_encode(clip, suffix[1:].upper(), subtype))
+    part.replace(target)
+    return target
+
+
+def write_text(text: str, stem: Path) -> Path:
+    """Store a transcript in a clip's place, as ``.txt``, atomically; returns the path."""
+    target = _with_suffix(stem, TEXT_SUFFIX)
+    part = _part(target)
+    part.write_bytes(text.encode("utf-8"))
     part.replace(target)
     return target
 

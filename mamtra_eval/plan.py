@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from mamtra_eval.testset import TestSet, combine
 
 SECTIONS = ("asr", "speaker", "dnsmos", "health")
 """Sections of the configuration that hold options of packaged metrics."""
+TRANSCRIPTS, SUPPLIED = "transcripts", "supplied"
+"""The system that is texts, and the recogniser that reads them."""
 _IN_IDENTITY = (*SECTIONS, "options", "limit", "repeats", "seed")
 """Keys of the configuration that tell one run from another, besides what is hashed itself."""
 
@@ -75,6 +77,7 @@ def make(config: RunConfig) -> Plan:
     testset = catalogue.load(config.testset).first(config.limit)
     _check_file_names(testset, config.repeats)
     specs = {name: targets.parse(name, target) for name, target in config.systems.items()}
+    config = _without_audio(config, specs)
     identities = {
         name: identify(spec, requests(testset, name, config)) for name, spec in specs.items()
     }
@@ -89,6 +92,36 @@ def make(config: RunConfig) -> Plan:
         options,
         tuple(notes),
     )
+
+
+def _without_audio(config: RunConfig, specs: Mapping[str, SystemSpec]) -> RunConfig:
+    """The configuration of a run of transcripts: words are compared, nothing is listened to."""
+    silent = [name for name, spec in specs.items() if spec.kind == TRANSCRIPTS]
+    if not silent and config.asr.get("backend") == SUPPLIED:
+        raise UserError(
+            f"the recogniser {SUPPLIED} reads transcripts and can't hear audio",
+            fix="Name another with --set asr.backend=NAME (mamtra-eval list asr).",
+        )
+    if not silent:
+        return config
+    if others := [name for name in specs if name not in silent]:
+        raise UserError(
+            f"transcripts ({silent[0]}) and systems that speak ({others[0]}) in one run",
+            fix="What was transcribed elsewhere is not comparable: give each a run of its own.",
+        )
+    if config.metrics not in (None, ["wer"]):
+        raise UserError(
+            f"transcripts allow the metric wer alone, not {', '.join(config.metrics or ['none'])}",
+            fix="Leave --metrics out, or say --metrics wer.",
+        )
+    rest = {key: value for key, value in config.asr.items() if key != "normalizer"}
+    if rest not in ({}, {"backend": SUPPLIED}):
+        raise UserError(
+            f"a run of transcripts recognises nothing: {', '.join(f'asr.{key}' for key in rest)} "
+            "would change nothing",
+            fix="Leave it out; asr.normalizer is what can be chosen.",
+        )
+    return replace(config, metrics=["wer"], asr={**config.asr, "backend": SUPPLIED})
 
 
 def _check_file_names(testset: TestSet, repeats: int) -> None:

@@ -17,7 +17,7 @@ from mamtra_eval import audio, registry
 from mamtra_eval.audio import Clip
 from mamtra_eval.errors import MeasurementError, UserError, describe
 from mamtra_eval.metrics import Item, Metric, Reading
-from mamtra_eval.systems import Request, System, clip_stem
+from mamtra_eval.systems import Request, System, Words, clip_stem
 from mamtra_eval.targets import SystemSpec
 
 
@@ -27,8 +27,9 @@ class Made:
 
     path: str
     sha256: str
-    duration_s: float
-    sample_rate_hz: int
+    duration_s: float | None
+    """``None`` for a transcript, which is no audio."""
+    sample_rate_hz: int | None
     synthesis_s: float | None
     """``None`` for a file that was read and not made."""
     cost: dict[str, float]
@@ -92,14 +93,20 @@ class Synthesizer:
             yield index, self._keep(requests[index], result, elapsed)
             started = time.perf_counter()
 
-    def _keep(self, request: Request, result: Clip | Exception, seconds: float) -> Made | Failure:
+    def _keep(
+        self, request: Request, result: Clip | Words | Exception, seconds: float
+    ) -> Made | Failure:
         if isinstance(result, UserError):
             raise result
         if isinstance(result, Exception):
             return Failure(describe(result))
+        stem = clip_stem(request.utterance, request.repeat)
+        if isinstance(result, Words):
+            path = audio.write_text(result.text, self.run / self.folder / stem)
+            relative = (self.folder / path.name).as_posix()
+            return Made(relative, audio.sha256(path), None, None, None, {})
         if len(result.samples) == 0:
             return Failure("the system made a clip without samples")
-        stem = clip_stem(request.utterance, request.repeat)
         try:
             path = audio.write(result, self.run / self.folder / stem)
         except audio.AudioError as error:

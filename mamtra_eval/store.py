@@ -139,8 +139,8 @@ class Store(RunReader):
         *,
         path: str,
         sha256: str,
-        duration_s: float,
-        sample_rate_hz: int,
+        duration_s: float | None,
+        sample_rate_hz: int | None,
         synthesis_s: float | None,
         cost: Mapping[str, float] | None = None,
     ) -> None:

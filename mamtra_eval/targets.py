@@ -10,6 +10,7 @@
 ``mini:1:3``                     the embedded family, by ratio
 ``command:prog {text} {out}``    a program run once an utterance
 ``http://host:8000/v1/audio…``   an OpenAI-style speech endpoint, options in the query
+``transcripts:FILE``             what was heard elsewhere, as JSON lines: no audio
 ``NAME=TARGET``                  any of these under a name of your own
 ===============================  ===========================================================
 """
@@ -118,6 +119,8 @@ def _options(kind: str, rest: str) -> dict[str, str]:
         if limited:
             return {"timeout_s": limited["seconds"], "template": limited["template"]}
         return {"template": rest} if rest else {}
+    if whole := getattr(registry.load("systems", kind), "WHOLE", None):
+        return {whole: rest} if rest else {}
     options: dict[str, str] = {}
     shorthand = getattr(registry.load("systems", kind), "SHORTHAND", None)
     for part in filter(None, rest.split(",")):

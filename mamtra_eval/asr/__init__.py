@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from mamtra_eval.audio import Samples
@@ -34,6 +35,11 @@ class Recognizer(ABC):
     @abstractmethod
     def transcribe(self, samples_16k: Samples, language: str) -> Transcript:
         """Recognise mono float32 (n,) at 16 kHz, full scale ±1."""
+
+    def of_file(self, path: Path) -> Transcript | None:
+        """The transcript of a clip's file that holds one; ``None`` where it is to be heard."""
+        del path
+        return None
 
     def check(self) -> None:  # noqa: B027 -- most have nothing to check
         """UserError if it can't work here (MissingExtra for a broken package)."""

@@ -39,6 +39,10 @@ def evaluate(
     limit: Limit = None,
     repeats: Annotated[int | None, typer.Option(help="Clips per utterance; 1.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the synthesis; 0.")] = None,
+    transcripts: Annotated[
+        Path | None,
+        typer.Option(help='JSON lines {"id", "text"}, for the TARGET transcripts: no audio.'),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -59,7 +63,7 @@ def evaluate(
     from mamtra_eval import config as configuration
     from mamtra_eval import targets as naming
 
-    named = naming.name_all(targets)
+    named = _with_transcripts(naming.name_all(targets), transcripts)
     values: dict[str, Any] = {
         "testset": testset,
         "systems": {name: configuration.literal(target) for name, target in named.items()},
@@ -128,6 +132,21 @@ def _judge(n_failed: int, allowed: int) -> None:
         )
     if n_failed > allowed:
         raise typer.Exit(1)
+
+
+def _with_transcripts(named: dict[str, str], file: Path | None) -> dict[str, str]:
+    """Systems whose target is ``transcripts`` get the file."""
+    from mamtra_eval.errors import UserError
+
+    if file is None:
+        return named
+    if "transcripts" not in named.values():
+        raise UserError(
+            "--transcripts is for the target transcripts, which is not named",
+            fix="mamtra-eval evaluate transcripts --transcripts FILE --testset META_LST",
+        )
+    target = f"transcripts:{file}"
+    return {name: target if given == "transcripts" else given for name, given in named.items()}
 
 
 def _names(text: str | None) -> list[str] | None:

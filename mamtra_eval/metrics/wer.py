@@ -90,7 +90,9 @@ class WordErrorRate(Metric):
     def measure(self, item: Item) -> Reading:
         """Counts of errors and words, with transcript and alignment as evidence."""
         reference = self._reference(item.text, item.language)
-        heard = self.recognizer.transcribe(item.samples_16k, item.language)
+        heard = self.recognizer.of_file(item.path) or self.recognizer.transcribe(
+            item.samples_16k, item.language
+        )
         hypothesis = self.normalizer.heard(heard.text, item.language)
         return count_edits(reference, hypothesis, {"transcript": heard.text, **heard.evidence})
 

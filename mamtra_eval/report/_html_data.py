@@ -94,7 +94,7 @@ def _clip(clip: ClipRow, results: Results) -> dict[str, Any]:
         "utterance": clip.key.utterance,
         "repeat": clip.key.repeat,
         "text": utterance.text,
-        "audio": clip.path,
+        "audio": None if clip.duration_s is None else clip.path,  # a transcript can't be played
         "prompt": _relative(utterance.prompt_audio, results.folder),
         "duration_s": clip.duration_s,
         "error": clip.error,

@@ -40,6 +40,13 @@ class Request:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class Words:
+    """What was heard of a clip that is not here: a transcript in place of audio."""
+
+    text: str
+
+
 def clip_stem(utterance: str, repeat: int) -> str:
     """File name of a clip, without suffix: ``<utt>``, and ``<utt>.<repeat>`` from repeat 1 on."""
     return utterance if repeat == 0 else f"{utterance}.{repeat}"
@@ -62,10 +69,12 @@ class System(ABC):
         """
 
     @abstractmethod
-    def speak(self, request: Request) -> Clip:
+    def speak(self, request: Request) -> Clip | Words:
         """Make one clip; SynthesisError if it can't be made."""
 
-    def speak_many(self, requests: Sequence[Request]) -> Iterator[tuple[int, Clip | Exception]]:
+    def speak_many(
+        self, requests: Sequence[Request]
+    ) -> Iterator[tuple[int, Clip | Words | Exception]]:
         """Make several, as they come: (index into ``requests``, clip or what went wrong)."""
         for index, request in enumerate(requests):
             try:
