@@ -213,6 +213,8 @@ def metric_options(name: str, config: RunConfig, testset: TestSet) -> dict[str, 
     section = _section(name)
     configured = to_dict(config)
     own = configured[section] if section in SECTIONS else configured["options"].get(section, {})
+    if own.get("backend") == SUPPLIED:  # a test set's grammar is for recognisers that hear
+        return dict(own)
     return {**testset.options.get(section, {}), **own}
 
 

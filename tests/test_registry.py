@@ -14,7 +14,8 @@ from mamtra_eval.errors import UserError
 from mamtra_eval.metrics import Metric
 from mamtra_eval.systems import System
 
-MAKEABLE = {"transcripts": {"file": "t.jsonl"}, "command": {"template": f"{sys.executable} -c pass {{out}}"},
+MAKEABLE = {"transcripts": {"file": "t.jsonl"},
+            "command": {"template": f"{sys.executable} -c pass {{out}}"},
             "http": {"url": "http://127.0.0.1:9/v1/audio/speech"}}  # fmt: skip
 
 

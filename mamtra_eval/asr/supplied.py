@@ -13,6 +13,7 @@ from typing import Any
 from mamtra_eval.asr import Recognizer, Transcript
 from mamtra_eval.audio import TEXT_SUFFIX, Samples
 from mamtra_eval.errors import UserError
+from mamtra_eval.registry import read_options
 
 
 class Supplied(Recognizer):
@@ -38,6 +39,6 @@ class Supplied(Recognizer):
 
 
 def create(options: Mapping[str, Any]) -> Supplied:
-    """The recogniser. Options that a test set has for others (a grammar) are nothing to it."""
-    del options
+    """The recogniser; it takes no options."""
+    read_options("supplied", options, {})
     return Supplied()

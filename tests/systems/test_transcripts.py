@@ -12,6 +12,7 @@ import pytest
 
 from mamtra_eval import config as configuration
 from mamtra_eval import pipeline, results
+from mamtra_eval import plan as planning
 from mamtra_eval.errors import UserError
 from mamtra_eval.reader import RunReader
 from mamtra_eval.results import Results
@@ -128,6 +129,15 @@ def test_what_makes_no_sense_with_transcripts_is_refused(
     with pytest.raises(UserError, match=message):
         _evaluate(tmp_path / "run", make_list(1), systems, *settings)
     assert not (tmp_path / "run").exists()
+
+
+def test_the_grammar_of_a_list_is_for_recognisers_that_hear(tmp_path: Path) -> None:
+    rows = [{"id": "awb-d001", "text": "eight eight one"}]
+    file = _write(tmp_path / "t.jsonl", [*rows])
+    config = {"testset": "mini-en/digits", "limit": 1, "systems": {"t": f"transcripts:{file}"}}
+    plan = planning.make(configuration.build(config))
+    assert plan.testset.options["asr"]
+    assert plan.metric_options == {"wer": {"backend": "supplied"}}
 
 
 def test_the_command_takes_the_file(cli: Any, make_list: List, tmp_path: Path) -> None:
