@@ -10,6 +10,7 @@ import typer
 
 EXTRAS = {
     "whisper": ("asr", "openai-whisper", "the recogniser of the published protocols"),
+    "whisper_normalizer": ("asr", "whisper-normalizer", "the text rule of the Whisper paper"),
     "zhconv": ("zh", "zhconv", "Chinese transcripts in simplified characters"),
     "speechbrain": ("speaker", "speechbrain", "a second speaker encoder"),
     "torchaudio": ("speaker", "torchaudio", "audio for speechbrain"),
