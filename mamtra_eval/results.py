@@ -94,6 +94,8 @@ class Results:
     clips: tuple[ClipRow, ...]
     readings: Readings
     level: float
+    statistics: dict[str, Any]
+    """``level``, ``resamples`` and ``seed`` of all intervals."""
     interval: str
     """How the intervals were made."""
     created: str
@@ -155,6 +157,7 @@ def collect(store: RunReader) -> Results:
         clips=tuple(clips),
         readings=readings,
         level=settings["level"],
+        statistics=dict(settings),
         interval=f"{100 * settings['level']:g}% percentile bootstrap over utterances, "
         f"{settings['resamples']} resamples, seed {settings['seed']}",
         created=store.meta("finished") or (starts[-1]["at"] if starts else ""),

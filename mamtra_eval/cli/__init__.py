@@ -22,6 +22,7 @@ from mamtra_eval.cli import (
     evaluate,
     layouts,
     listing,
+    recipes,
     report,
     testsets,
 )
@@ -45,6 +46,7 @@ app.command()(layouts.layouts)
 app.command()(cost.cost)
 app.add_typer(convert.app, name="convert")
 app.add_typer(testsets.app, name="testset")
+app.add_typer(recipes.app, name="recipes")
 
 
 def _version(wanted: bool) -> None:

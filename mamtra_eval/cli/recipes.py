@@ -1,0 +1,122 @@
+"""``recipes``: named evaluation protocols, and what each makes of the same transcripts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from mamtra_eval.recipes import Comparison, Outcome
+
+app = typer.Typer(no_args_is_help=True, help="Evaluation protocols of other laboratories.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+NOTE = (
+    "The words were heard by {asr}. Where a recipe prescribes another recogniser (recipes list), "
+    "its figure is what its rules make of these transcripts, not that laboratory's number."
+)
+
+
+@app.command("list")
+def listing(as_json: AsJson = False) -> None:
+    """Show the recipes with what they prescribe."""
+    import json
+    from dataclasses import asdict
+
+    from mamtra_eval.recipes import RECIPES
+
+    if as_json:
+        typer.echo(json.dumps([asdict(recipe) for recipe in RECIPES.values()], indent=2))
+        return
+    for recipe in RECIPES.values():
+        typer.echo(f"{recipe.name}: {recipe.title}")
+        typer.echo(
+            f"  text rule {recipe.normalizer}, {recipe.aggregate}, missing clips {recipe.missing}\n"
+            f"  English {recipe.english}; Chinese {recipe.chinese}\n  {recipe.source}"
+        )
+
+
+@app.command("compare")
+def compare(
+    run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A folder that evaluate wrote.")],
+    most: Annotated[int, typer.Option("--words", min=0, help="Most words shown a recipe.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Show the same clips under every recipe, and which words made the difference."""
+    from mamtra_eval import recipes, results
+    from mamtra_eval.cli.output import to_json
+    from mamtra_eval.reader import RunReader
+
+    with RunReader(run) as store:
+        found = recipes.compare(results.collect(store))
+    if as_json:
+        typer.echo(to_json(_document(found)))
+        return
+    _print_rates(found)
+    for name, reason in found.unusable.items():
+        typer.echo(f"{name} was left out: {reason}", err=True)
+    _print_words(found, most)
+    typer.echo(NOTE.format(asr=found.asr.partition("|norm:")[0]))
+
+
+def _print_rates(found: Comparison) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    by_recipe: dict[str, dict[str, str]] = {}
+    for outcome in found.outcomes:
+        by_recipe.setdefault(outcome.recipe, {})[outcome.system] = _cell(outcome)
+    alike: dict[tuple[str, ...], list[str]] = {}  # recipes with the same figures share a column
+    for name, cells in by_recipe.items():
+        alike.setdefault(tuple(cells.values()), []).append(name)
+    table = Table(box=None, header_style="bold")
+    table.add_column("system")
+    for names in alike.values():
+        table.add_column("\n".join(names), justify="right")
+    for number, system in enumerate(next(iter(by_recipe.values()), {})):
+        table.add_row(Text(system), *(column[number] for column in alike))
+    Console(highlight=False).print(table)
+
+
+def _cell(outcome: Outcome) -> str:
+    if outcome.estimate is None:
+        return f"–\n{outcome.n_missing} missing"
+    value, low, high = outcome.estimate
+    lines = [f"{100 * value:.1f} %"]
+    if low is not None and high is not None:
+        lines.append(f"{100 * low:.1f}–{100 * high:.1f}")
+    if outcome.n_missing:
+        lines.append(f"{outcome.n_missing} missing")
+    return "\n".join(lines)
+
+
+def _print_words(found: Comparison, most: int) -> None:
+    from mamtra_eval.recipes import OFFICIAL, words
+
+    for name in dict.fromkeys(difference.recipe for difference in found.differences):
+        own = [difference for difference in found.differences if difference.recipe == name]
+        typer.echo(
+            f"{name}: {len(own)} clips differ from {OFFICIAL}. Errors more (+) or fewer (-):"
+        )
+        rows = words(own)
+        for word, heard, n in rows[:most]:
+            typer.echo(f"  {n:+d}  {word or '(nothing)'} heard as {heard or '(nothing)'}")
+        if len(rows) > most:
+            typer.echo(f"  … and {len(rows) - most} more (--words N, or --json)")
+
+
+def _document(found: Comparison) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "asr": found.asr,
+        "unusable": found.unusable,
+        "outcomes": [
+            {**asdict(outcome), "estimate": outcome.estimate and outcome.estimate._asdict()}
+            for outcome in found.outcomes
+        ],
+        "differences": [asdict(difference) for difference in found.differences],
+    }

@@ -1,0 +1,111 @@
+"""Recipes on transcripts whose rates can be worked out by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mamtra_eval import config as configuration
+from mamtra_eval import pipeline, recipes, registry, results
+from mamtra_eval.errors import MissingExtra, UserError
+from mamtra_eval.reader import RunReader
+
+TEXTS = {"a": "I don't know", "b": "twenty one cats sat", "c": "hello"}
+HEARD = {
+    "good": {"a": "i dont know", "b": "21 cats sat", "c": "hello"},
+    "gap": {"a": "i don't know", "b": "twenty one cats"},
+}
+EXPECTED = {
+    "seed-tts-eval": {"good": (1 / 3 + 2 / 4 + 0) / 3, "gap": (0 + 1 / 4) / 2},
+    "pooled": {"good": 3 / 8, "gap": 1 / 7},
+    "f5-tts": {"good": (0 + 2 / 4 + 0) / 3, "gap": (0 + 1 / 4) / 2},
+    "cv3-eval": {"good": (1 / 3 + 2 / 4 + 0) / 3, "gap": (0 + 1 / 4) / 2},
+    "zipvoice": {"good": (1 / 3 + 2 / 4 + 0) / 3, "gap": None},
+    "omnivoice": {"good": (1 / 3 + 2 / 4 + 0) / 3, "gap": (0 + 1 / 4) / 2},
+    # "don't" is read "do not", "dont" stays; "twenty one" is 21
+    "whisper-normalized": {"good": 2 / 4 / 3, "gap": (0 + 1 / 3) / 2},
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    (tmp_path / "meta.lst").write_text("".join(f"{u}|{text}\n" for u, text in TEXTS.items()))
+    for system, heard in HEARD.items():
+        rows = [json.dumps({"id": utterance, "text": text}) for utterance, text in heard.items()]
+        (tmp_path / f"{system}.jsonl").write_text("\n".join(rows))
+    systems = {system: f"transcripts:{tmp_path / system}.jsonl" for system in HEARD}
+    config = configuration.build({"testset": str(tmp_path / "meta.lst"), "systems": systems})
+    return pipeline.evaluate(config, tmp_path / "run")
+
+
+def _compare(run: Path) -> recipes.Comparison:
+    with RunReader(run) as store:
+        return recipes.compare(results.collect(store))
+
+
+def test_every_recipe_makes_its_own_of_the_same_transcripts(run: Path) -> None:
+    found: dict[str, dict[str, float | None]] = {}
+    for outcome in _compare(run).outcomes:
+        value = outcome.estimate.value if outcome.estimate else None
+        found.setdefault(outcome.recipe, {})[outcome.system] = value
+        assert (outcome.n, outcome.n_missing) == ((3, 0) if outcome.system == "good" else (2, 1))
+    assert [*found] == [*recipes.RECIPES] == [*EXPECTED]
+    for recipe, expected in EXPECTED.items():
+        assert found[recipe] == pytest.approx(expected), recipe
+
+
+def test_the_words_that_made_the_difference(run: Path) -> None:
+    differences = _compare(run).differences
+    assert {(d.recipe, d.system, d.utterance) for d in differences} == {
+        ("f5-tts", "good", "a"), ("whisper-normalized", "good", "a"),
+        ("whisper-normalized", "good", "b"), ("whisper-normalized", "gap", "b"),
+    }  # fmt: skip
+    [f5] = [difference for difference in differences if difference.recipe == "f5-tts"]
+    assert (f5.rate, f5.official_rate) == (0, pytest.approx(1 / 3))
+    assert f5.official_edits == (("substitute", "don't", "dont"),)
+    assert recipes.words([f5]) == [("don't", "dont", -1)]
+
+
+def test_a_recipe_that_can_not_be_worked_out_here_is_told(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = registry.create
+
+    def without_whisper(kind: str, name: str, options: dict[str, Any]) -> object:
+        if (kind, name) == ("normalize", "whisper"):
+            raise MissingExtra("no whisper-normalizer")
+        return create(kind, name, options)
+
+    monkeypatch.setattr(registry, "create", without_whisper)
+    found = _compare(run)
+    assert [*found.unusable] == ["whisper-normalized"]
+    assert len({outcome.recipe for outcome in found.outcomes}) == len(recipes.RECIPES) - 1
+
+
+def test_the_command_prints_a_table_and_strict_json(run: Path, cli: Callable[..., Any]) -> None:
+    shown = cli("recipes", "compare", run, "--words", 1)
+    assert shown.returncode == 0, shown.stderr
+    lines = shown.stdout.splitlines()
+    assert any(line.split()[:1] == ["good"] and "27.8 %" in line for line in lines)
+    assert "  -1  don't heard as dont" in lines
+    assert "asr:supplied" in shown.stdout
+    document = json.loads(cli("recipes", "compare", run, "--json").stdout)
+    rates = {(o["recipe"], o["system"]): o["estimate"] for o in document["outcomes"]}
+    assert rates["pooled", "good"]["value"] == pytest.approx(3 / 8)
+    assert rates["zipvoice", "gap"] is None
+    listed = cli("recipes", "list")
+    assert all(f"{name}: " in listed.stdout for name in recipes.RECIPES)
+
+
+def test_a_run_without_transcripts_is_refused(
+    tmp_path: Path, make_list: Callable[..., Path]
+) -> None:
+    config = configuration.build(
+        {"testset": str(make_list(1)), "systems": {"r": "recorded"}, "metrics": ["health"]}
+    )
+    with pytest.raises(UserError, match="no transcripts"):
+        _compare(pipeline.evaluate(config, tmp_path / "run"))
