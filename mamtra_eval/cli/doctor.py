@@ -10,6 +10,7 @@ import typer
 
 EXTRAS = {
     "whisper": ("asr", "openai-whisper", "the recogniser of the published protocols"),
+    "transformers": ("asr", "transformers", "Seed-TTS-eval's own recogniser"),
     "whisper_normalizer": ("asr", "whisper-normalizer", "the text rule of the Whisper paper"),
     "zhconv": ("zh", "zhconv", "Chinese transcripts in simplified characters"),
     "speechbrain": ("speaker", "speechbrain", "a second speaker encoder"),
