@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from family import STUDENTS
 
 mpl.use("svg")
 from matplotlib import pyplot as plt
@@ -52,22 +53,32 @@ def main() -> None:
     parser.add_argument("controls", type=Path)
     parser.add_argument("out", type=Path)
     given = parser.parse_args()
+    controls = runs(given.controls)
+    placed = [run for run in controls if "placement" in student_of(run)]
+    plain = [run for run in controls if run.name == "1-1"]
     panels = {
         "Teacher": {"teacher": given.teacher},
         "Students": {run.name: run for run in runs(given.students)},
-        "Controls": {f"control-{run.name}": run for run in runs(given.controls)},
+        "Controls: losses": {f"control-{run.name}": run for run in controls if run not in placed},
+        "Controls: placements at 1:1": {f"control-{run.name}": run for run in plain + placed},
     }
     keep({name: run for panel in panels.values() for name, run in panel.items()}, given.out)
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), constrained_layout=True)
-        for place, (title, panel) in zip(axes, panels.items(), strict=True):
+        figure, axes = plt.subplots(2, 2, figsize=(9, 7), constrained_layout=True)
+        for place, (title, panel) in zip(axes.flat, panels.items(), strict=True):
             for name, run in panel.items():
                 draw(place, name.removeprefix("control-"), run)
             place.set(title=title, xlabel="step", ylabel="cross-entropy, nats a token")
             place.set_ylim(top=min(place.get_ylim()[1], 7))
             place.spines[["top", "right"]].set_visible(False)
-            place.legend(fontsize=6)
+            place.legend(fontsize=6, ncols=1 + len(panel) // 8)
         figure.savefig(given.out / "curves.svg", transparent=True, metadata={"Date": None})
+
+
+def student_of(run: Path) -> dict[str, Any]:
+    """What makes the student of a control different."""
+    found: dict[str, Any] = STUDENTS[run.name].get("student", {})
+    return found
 
 
 def runs(folder: Path) -> list[Path]:
