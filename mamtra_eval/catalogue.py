@@ -52,18 +52,21 @@ def entries() -> dict[str, Entry]:
     return found
 
 
-def load(name_or_path: str) -> TestSet:
-    """A test set by name (``mini-en``, ``mini-en/digits``) or by the path of its list or folder."""
+def load(name_or_path: str, *, audio: bool = True) -> TestSet:
+    """A test set by name (``mini-en``, ``mini-en/digits``) or by the path of its list or folder.
+
+    Without ``audio`` it has texts alone, and recordings that are not there are no error.
+    """
     path = Path(name_or_path)
     if path.is_file():
-        return _load_list(path)
+        return _load_list(path, audio=audio)
     if (path / CARD).is_file():
-        return _load_entry(_read_card(path / CARD)[_card(path / CARD)["name"]])
+        return _load_entry(_read_card(path / CARD)[_card(path / CARD)["name"]], audio=audio)
     if (path / "meta.lst").is_file():
-        return read_meta(path / "meta.lst")
+        return read_meta(path / "meta.lst", audio=audio)
     known = entries()
     if name_or_path in known:
-        return _load_entry(known[name_or_path])
+        return _load_entry(known[name_or_path], audio=audio)
     for folder in folders():
         if (folder / name_or_path.partition("/")[0] / CARD).is_file():
             _read_card(folder / name_or_path.partition("/")[0] / CARD)  # says what is wrong with it
@@ -74,18 +77,18 @@ def load(name_or_path: str) -> TestSet:
     raise error
 
 
-def _load_list(path: Path) -> TestSet:
+def _load_list(path: Path, *, audio: bool) -> TestSet:
     """A list by its path; a card beside it or one folder up knows its name and options."""
     for folder in (path.absolute().parent, path.absolute().parent.parent):
         if (folder / CARD).is_file():
             for entry in _read_card(folder / CARD).values():
                 if entry.path.resolve() == path.resolve():
-                    return _load_entry(entry)
-    return read_meta(path)
+                    return _load_entry(entry, audio=audio)
+    return read_meta(path, audio=audio)
 
 
-def _load_entry(entry: Entry) -> TestSet:
-    testset = read_meta(entry.path, name=entry.name, language=entry.language)
+def _load_entry(entry: Entry, *, audio: bool) -> TestSet:
+    testset = read_meta(entry.path, name=entry.name, language=entry.language, audio=audio)
     return replace(testset, options=entry.options)
 
 

@@ -17,7 +17,7 @@ from mamtra_eval import registry
 from mamtra_eval.config import to_dict
 from mamtra_eval.errors import MeasurementError, UserError, unknown_name
 from mamtra_eval.metrics import Metric
-from mamtra_eval.plan import Plan, identify, metric_options
+from mamtra_eval.plan import TRANSCRIPTS, Plan, identify, metric_options
 from mamtra_eval.rows import ClipKey, MetricRow, SystemRow
 from mamtra_eval.store import Store
 from mamtra_eval.testset import TestSet, combine
@@ -31,6 +31,7 @@ def check_new(plan: Plan) -> None:
 def enter(plan: Plan, store: Store) -> None:
     """Write the plan into a run folder; UserError if the folder holds another run's rows."""
     _check_baseline(plan, {row.name for row in store.systems()})
+    _check_audio(plan, store)
     _check_testset(plan, store)
     _check_systems(plan, store)
     _check_metrics(plan, store)
@@ -60,6 +61,18 @@ def enter(plan: Plan, store: Store) -> None:
                 "repeats": plan.config.repeats,
                 "seed": plan.config.seed,
             },
+        )
+
+
+def _check_audio(plan: Plan, store: Store) -> None:
+    """UserError for transcripts in a run of systems that speak, or the other way round."""
+    before = {row.kind == TRANSCRIPTS for row in store.systems()}
+    now = {spec.kind == TRANSCRIPTS for spec in plan.systems.values()}
+    if len(before | now) > 1:
+        raise UserError(
+            "transcripts and systems that speak in one run",
+            where=str(store.folder),
+            fix="What was transcribed elsewhere is not comparable: choose a new folder with --out.",
         )
 
 

@@ -49,7 +49,10 @@ class Plan:
 
     def signature(self, metric: str) -> str:
         """A metric's signature with that of the audio it is handed."""
-        return f"{self.metrics[metric].signature()}|resample:soxr-HQ-{version('soxr')}"
+        own = self.metrics[metric].signature()
+        if self.metric_options[metric].get("backend") == SUPPLIED:  # which is handed no audio
+            return own
+        return f"{own}|resample:soxr-HQ-{version('soxr')}"
 
     def default_folder(self) -> Path:
         """A folder that the same measurement finds again, and another does not.
@@ -74,10 +77,11 @@ class Plan:
 
 def make(config: RunConfig) -> Plan:
     """Resolve and check a configuration; UserError for whatever could not work."""
-    testset = catalogue.load(config.testset).first(config.limit)
-    _check_file_names(testset, config.repeats)
     specs = {name: targets.parse(name, target) for name, target in config.systems.items()}
     config = _without_audio(config, specs)
+    heard = config.asr.get("backend") != SUPPLIED
+    testset = catalogue.load(config.testset, audio=heard).first(config.limit)
+    _check_file_names(testset, config.repeats)
     identities = {
         name: identify(spec, requests(testset, name, config)) for name, spec in specs.items()
     }
@@ -213,9 +217,10 @@ def metric_options(name: str, config: RunConfig, testset: TestSet) -> dict[str, 
     section = _section(name)
     configured = to_dict(config)
     own = configured[section] if section in SECTIONS else configured["options"].get(section, {})
+    given = testset.options.get(section, {})
     if own.get("backend") == SUPPLIED:  # a test set's grammar is for recognisers that hear
-        return dict(own)
-    return {**testset.options.get(section, {}), **own}
+        given = {key: value for key, value in given.items() if key == "normalizer"}
+    return {**given, **own}
 
 
 def identify(spec: SystemSpec, asked: Sequence[Request]) -> dict[str, Any]:

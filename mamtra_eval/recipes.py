@@ -35,7 +35,8 @@ class Recipe:
     """A named evaluation protocol, as far as it concerns words.
 
     Attributes:
-        normalizer: of both sides, a plugin of ``normalize``.
+        normalizer: of both sides, a plugin of ``normalize``; for Chinese ``chinese_normalizer``,
+            where that is another one.
         aggregate: ``mean`` of the utterances' rates, or ``pooled``.
         missing: a clip without a transcript is ``left out``, or the recipe ``refused``.
         english, chinese: the recogniser it prescribes.
@@ -50,6 +51,11 @@ class Recipe:
     english: str
     chinese: str
     source: str
+    chinese_normalizer: str | None = None
+
+    def rule(self, language: str) -> str:
+        """The text rule for a language."""
+        return (language == "zh" and self.chinese_normalizer) or self.normalizer
 
 
 HF_WHISPER = "Whisper large-v3 (transformers), greedy, float32, one clip at a time, 30 s"
@@ -72,22 +78,31 @@ RECIPES = {
         Recipe("omnivoice", "OmniVoice: batches of 16", "seed_tts", "mean", "left out",
                "Whisper large-v3 (transformers), float16, batches of 16, 30 s", PARAFORMER,
                "k2-fsa/OmniVoice, July 2026"),
-        Recipe("whisper-normalized", "the Whisper paper's text rule", "whisper",
-               "mean", "left out", HF_WHISPER, PARAFORMER, "sgl-project/sglang-omni, April 2026"),
+        Recipe("whisper-normalized", "the Whisper paper's text rule for English", "whisper",
+               "pooled", "left out", HF_WHISPER, PARAFORMER, "sgl-project/sglang-omni, April 2026",
+               chinese_normalizer="seed_tts"),
     )
 }  # fmt: skip
 OFFICIAL = "seed-tts-eval"
+MISSING, PENDING, WORDLESS = "missing", "pending", "without words"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One system under one recipe; ``estimate`` is absent where the recipe refuses, or none is."""
+    """One system under one recipe.
+
+    Attributes:
+        estimate: absent where the recipe refuses, or nothing entered.
+        n: clips that entered.
+        left_out: how many did not, by reason: ``MISSING`` (no clip or no transcript of it),
+            ``PENDING`` (the run is unfinished), ``WORDLESS`` (the rule leaves no word of the text).
+    """
 
     system: str
     recipe: str
     estimate: Estimate | None
     n: int
-    n_missing: int
+    left_out: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -114,8 +129,8 @@ class Comparison:
     unusable: dict[str, str]
 
 
-Scores = dict[tuple[str, str, int], Reading | None]
-"""By (system, utterance, repeat): edits of a clip; ``None`` where it has no transcript."""
+Scores = dict[tuple[str, str, int], Reading | str]
+"""By (system, utterance, repeat): edits of a clip, or why there are none."""
 
 
 def compare(results: Results, names: Iterable[str] = RECIPES) -> Comparison:
@@ -131,7 +146,7 @@ def compare(results: Results, names: Iterable[str] = RECIPES) -> Comparison:
     unusable: dict[str, str] = {}
     by_rule: dict[str, Scores] = {}
     for name in dict.fromkeys([OFFICIAL, *names]):
-        rule = RECIPES[name].normalizer
+        rule = RECIPES[name].rule(str(results.testset["language"]))
         try:
             if rule not in by_rule:
                 by_rule[rule] = _scores(results, registry.create("normalize", rule, {}))
@@ -162,31 +177,34 @@ def _scores(results: Results, rule: Normalizer) -> Scores:
     found: Scores = {}
     for clip in results.clips:
         key = clip.key
-        reading = results.readings.get((key, "wer"))
-        reference = references[key.utterance]
-        scored = isinstance(reading, Reading) and reference.strip()
-        found[key.system, key.utterance, key.repeat] = (
-            count_edits(reference, rule.heard(reading.evidence["transcript"], language), {})
-            if scored and isinstance(reading, Reading)
-            else None
-        )
+        reading, reference = results.readings.get((key, "wer")), references[key.utterance]
+        place = key.system, key.utterance, key.repeat
+        if not reference.strip():
+            found[place] = WORDLESS
+        elif isinstance(reading, Reading):
+            heard = rule.heard(reading.evidence["transcript"], language)
+            found[place] = count_edits(reference, heard, {})
+        else:
+            failed = clip.status == "failed" or isinstance(reading, str)
+            found[place] = MISSING if failed else PENDING
     return found
 
 
 def _outcomes(results: Results, name: str, scores: Scores) -> list[Outcome]:
     recipe = RECIPES[name]
     resampling = Resampling([*results.utterances])
-    counted: dict[str, tuple[int, int]] = {}
+    counted: dict[str, tuple[int, dict[str, int]]] = {}
     for system in results.systems:
         own = {key[1:]: found for key, found in scores.items() if key[0] == system.row.name}
-        there = {key: found for key, found in own.items() if found is not None}
-        counted[system.row.name] = len(there), len(own) - len(there)
-        if recipe.missing != "refused" or len(there) == len(own):
+        there = {key: found for key, found in own.items() if isinstance(found, Reading)}
+        left_out = Counter(found for found in own.values() if isinstance(found, str))
+        counted[system.row.name] = len(there), dict(left_out)
+        if recipe.missing != "refused" or not left_out[MISSING]:
             resampling.want(system.row.name, _ratios(there, pooled=recipe.aggregate == "pooled"))
     resampling.run(**results.statistics)
     return [
-        Outcome(system, name, resampling.estimates.get(system), n, missing)
-        for system, (n, missing) in counted.items()
+        Outcome(system, name, resampling.estimates.get(system), n, left_out)
+        for system, (n, left_out) in counted.items()
     ]
 
 
@@ -208,7 +226,7 @@ def _together(pairs: Sequence[tuple[float, float]], *, pooled: bool) -> tuple[fl
 def _differences(name: str, scores: Scores, official: Scores) -> Iterable[Difference]:
     for (system, utterance, repeat), mine in scores.items():
         theirs = official.get((system, utterance, repeat))
-        if mine is None or theirs is None:
+        if not isinstance(mine, Reading) or not isinstance(theirs, Reading):
             continue
         rate, official_rate = (
             found.counts["errors"] / found.counts["words"] for found in (mine, theirs)
@@ -220,7 +238,9 @@ def _differences(name: str, scores: Scores, official: Scores) -> Iterable[Differ
 
 
 def words(differences: Iterable[Difference]) -> list[tuple[str, str, int]]:
-    """Words of text and transcript that one side counts and the other does not.
+    """Words of text and transcript that one side counts as an error and the other does not.
+
+    An error that both count, in other spelling (``dry`` heard as ``nine`` or as ``9``), is none.
 
     Returns:
         (word of the text, word heard, balance), the commonest first: a balance of -3 is an error of
@@ -228,8 +248,19 @@ def words(differences: Iterable[Difference]) -> list[tuple[str, str, int]]:
     """
     balance: Counter[tuple[str, str]] = Counter()
     for difference in differences:
-        balance.update((word, heard) for _, word, heard in difference.edits)
-        balance.subtract((word, heard) for _, word, heard in difference.official_edits)
+        mine = Counter((word, heard) for _, word, heard in difference.edits)
+        theirs = Counter((word, heard) for _, word, heard in difference.official_edits)
+        more, fewer = mine - theirs, theirs - mine
+        respelled = Counter(word for word, _ in more.elements()) & Counter(
+            word for word, _ in fewer.elements()
+        )
+        for sign, edits in ((1, more), (-1, fewer)):
+            left = respelled.copy()
+            for word, heard in edits.elements():
+                if word and left[word]:
+                    left[word] -= 1
+                else:
+                    balance[word, heard] += sign
     rows = [(word, heard, n) for (word, heard), n in balance.items() if n]
     return sorted(rows, key=lambda row: (-abs(row[2]), row[:2]))
 

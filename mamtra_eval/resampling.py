@@ -47,7 +47,8 @@ class Resampling:
     def want(self, key: Hashable, ratios: Ratios, aggregate: str = "mean") -> None:
         """Ask for a figure's interval."""
         if ratios:
-            self._wanted.append((key, len(ratios), [self._ask(ratios, aggregate)]))
+            n = sum(below > 0 for _, below in ratios.values())
+            self._wanted.append((key, n, [self._ask(ratios, aggregate)]))
 
     def want_difference(
         self, key: Hashable, mine: Ratios, theirs: Ratios, aggregate: str = "mean"

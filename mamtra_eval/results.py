@@ -221,7 +221,9 @@ def _values(
     for key, own in ratios.items():
         aggregate = coverage[key][0].aggregate
         resampling.want(key, own, aggregate)
-        if key[0] != baseline:
+        # Each system's mean up to a bound is over utterances of its own: their difference is no
+        # difference of systems.
+        if key[0] != baseline and aggregate != "mean_up_to":
             theirs = ratios.get((baseline, key[1]), {})
             resampling.want_difference(key, own, theirs, aggregate)
     resampling.run(**settings)
@@ -260,7 +262,7 @@ def _ratios(
         elif failed:
             n_failed += 1
     ratios = {utt: _combine(figure, pairs) for utt, pairs in repeats.items()}
-    n = sum(len(pairs) for utt, pairs in repeats.items() if ratios[utt][1] > 0)
+    n = sum(len(pairs) for pairs in repeats.values())
     return ratios, n, n_failed
 
 

@@ -93,10 +93,18 @@ class Problem:
     fix: str
 
 
-def read_meta(path: Path, *, name: str | None = None, language: str | None = None) -> TestSet:
-    """Read and validate a list; UserError names the file, the line and what to do."""
+def read_meta(
+    path: Path, *, name: str | None = None, language: str | None = None, audio: bool = True
+) -> TestSet:
+    """Read and validate a list; UserError names the file, the line and what to do.
+
+    Without ``audio`` prompts and recordings are left out, whether they are there or not.
+    """
     rows, problems = parse(path)
-    problems += missing_prompts(rows)
+    if audio:
+        problems += missing_prompts(rows)
+    else:
+        rows = [(n, replace(one, prompt_audio=None, ground_truth=None)) for n, one in rows]
     if problems:
         raise _as_error(path, sorted(problems, key=lambda problem: problem.line))
     if not rows:

@@ -13,6 +13,8 @@ from mamtra_eval import config as configuration
 from mamtra_eval import pipeline, recipes, registry, results
 from mamtra_eval.errors import MissingExtra, UserError
 from mamtra_eval.reader import RunReader
+from mamtra_eval.rows import ClipKey
+from mamtra_eval.store import Store
 
 TEXTS = {"a": "I don't know", "b": "twenty one cats sat", "c": "hello"}
 HEARD = {
@@ -27,7 +29,7 @@ EXPECTED = {
     "zipvoice": {"good": (1 / 3 + 2 / 4 + 0) / 3, "gap": None},
     "omnivoice": {"good": (1 / 3 + 2 / 4 + 0) / 3, "gap": (0 + 1 / 4) / 2},
     # "don't" is read "do not", "dont" stays; "twenty one" is 21
-    "whisper-normalized": {"good": 2 / 4 / 3, "gap": (0 + 1 / 3) / 2},
+    "whisper-normalized": {"good": 2 / 8, "gap": 1 / 7},
 }
 
 
@@ -52,7 +54,8 @@ def test_every_recipe_makes_its_own_of_the_same_transcripts(run: Path) -> None:
     for outcome in _compare(run).outcomes:
         value = outcome.estimate.value if outcome.estimate else None
         found.setdefault(outcome.recipe, {})[outcome.system] = value
-        assert (outcome.n, outcome.n_missing) == ((3, 0) if outcome.system == "good" else (2, 1))
+        whole = outcome.system == "good"
+        assert (outcome.n, outcome.left_out) == ((3, {}) if whole else (2, {"missing": 1}))
     assert [*found] == [*recipes.RECIPES] == [*EXPECTED]
     for recipe, expected in EXPECTED.items():
         assert found[recipe] == pytest.approx(expected), recipe
@@ -68,6 +71,46 @@ def test_the_words_that_made_the_difference(run: Path) -> None:
     assert (f5.rate, f5.official_rate) == (0, pytest.approx(1 / 3))
     assert f5.official_edits == (("substitute", "don't", "dont"),)
     assert recipes.words([f5]) == [("don't", "dont", -1)]
+
+
+def _difference(mine: list[tuple[str, str]], theirs: list[tuple[str, str]]) -> recipes.Difference:
+    edits = [tuple(("substitute", *edit) for edit in side) for side in (mine, theirs)]
+    return recipes.Difference("r", "s", "u", 0, 0.1, 0.2, *edits)
+
+
+def test_an_error_in_other_spelling_is_no_difference() -> None:
+    respelled = _difference([("dry", "9"), ("do", "")], [("dry", "nine"), ("don't", "")])
+    assert recipes.words([respelled]) == [("do", "", 1), ("don't", "", -1)]
+    both = _difference([("", "uh")], [("", "uh"), ("the", "a")])
+    assert recipes.words([both, both]) == [("the", "a", -2)]
+
+
+def test_pending_clips_and_texts_without_words_are_not_missing(run: Path) -> None:
+    with Store(run) as store:
+        store.forget_clip(ClipKey("gap", "b", 0))
+    outcomes = {(o.recipe, o.system): o for o in _compare(run).outcomes}
+    assert outcomes["seed-tts-eval", "gap"].left_out == {"missing": 1, "pending": 1}
+    assert outcomes["zipvoice", "good"].estimate is not None
+
+
+def test_chinese_is_compared_as_the_laboratories_do(tmp_path: Path) -> None:
+    (tmp_path / "meta.lst").write_text("a|我们说话\n", encoding="utf-8")
+    (tmp_path / "t.jsonl").write_text('{"id": "a", "text": "我們說話"}', encoding="utf-8")
+    systems = {"t": f"transcripts:{tmp_path / 't.jsonl'}"}
+    config = configuration.build({"testset": str(tmp_path / "meta.lst"), "systems": systems})
+    found = _compare(pipeline.evaluate(config, tmp_path / "run"))
+    assert {o.estimate.value for o in found.outcomes if o.estimate} == {0.0}
+    assert len(found.outcomes) == len(recipes.RECIPES)
+
+
+def test_a_text_of_fillers_has_no_words_for_one_rule(tmp_path: Path) -> None:
+    (tmp_path / "meta.lst").write_text("a|Um\nb|yes\n", encoding="utf-8")
+    (tmp_path / "t.jsonl").write_text('{"id": "a", "text": "um"}\n{"id": "b", "text": "yes"}')
+    systems = {"t": f"transcripts:{tmp_path / 't.jsonl'}"}
+    config = configuration.build({"testset": str(tmp_path / "meta.lst"), "systems": systems})
+    outcomes = {o.recipe: o for o in _compare(pipeline.evaluate(config, tmp_path / "run")).outcomes}
+    assert outcomes["whisper-normalized"].left_out == {"without words": 1}
+    assert outcomes["seed-tts-eval"].left_out == {}
 
 
 def test_a_recipe_that_can_not_be_worked_out_here_is_told(

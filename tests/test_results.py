@@ -88,11 +88,14 @@ def test_spread_is_over_utterances_and_says_how_many_enter(run: Results) -> None
     expected = {"over": 1 / 3, "up_to": (0.25 + 0.1) / 2, "worst": 1.5, "middle": 0.25}
     assert values == pytest.approx(expected)
     assert {name: value.n for name, value in found.items()} == {
-        "over": 6, "up_to": 4, "worst": 6, "middle": 6,
+        "over": 6, "up_to": 6, "worst": 6, "middle": 6,
     }  # fmt: skip
     half = _value(run, "sys", "up_to")  # 1.0 does not enter, 0.5 does
     assert half.estimate is not None
-    assert (half.estimate.value, half.n, half.n_failed) == (0.5, 1, 3)
+    assert (half.estimate.value, half.n, half.n_failed) == (0.5, 3, 3)
+    assert half.estimate.low is None  # one utterance alone entered
+    assert half.difference is None  # over other utterances than the baseline's
+    assert _value(run, "sys", "over").difference is not None
 
 
 def test_failed_clips_are_left_out_of_one_reading_and_count_in_the_other(run: Results) -> None:

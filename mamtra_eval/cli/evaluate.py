@@ -68,7 +68,7 @@ def evaluate(
         "testset": testset,
         "systems": {name: configuration.literal(target) for name, target in named.items()},
         "metrics": _names(metrics),
-        "baseline": _baseline(baseline, named),
+        "baseline": _baseline(baseline, naming.name_all(targets)),
         "limit": limit,
         "repeats": repeats,
         "seed": seed,

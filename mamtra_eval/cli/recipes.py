@@ -73,9 +73,9 @@ def _print_rates(found: Comparison) -> None:
     for name, cells in by_recipe.items():
         alike.setdefault(tuple(cells.values()), []).append(name)
     table = Table(box=None, header_style="bold")
-    table.add_column("system")
+    table.add_column("system", overflow="fold")
     for names in alike.values():
-        table.add_column("\n".join(names), justify="right")
+        table.add_column("\n".join(names), justify="right", overflow="fold")
     for number, system in enumerate(next(iter(by_recipe.values()), {})):
         table.add_row(Text(system), *(column[number] for column in alike))
     Console(highlight=False).print(table)
@@ -83,14 +83,19 @@ def _print_rates(found: Comparison) -> None:
 
 def _cell(outcome: Outcome) -> str:
     if outcome.estimate is None:
-        return f"–\n{outcome.n_missing} missing"
-    value, low, high = outcome.estimate
-    lines = [f"{100 * value:.1f} %"]
-    if low is not None and high is not None:
-        lines.append(f"{100 * low:.1f}–{100 * high:.1f}")
-    if outcome.n_missing:
-        lines.append(f"{outcome.n_missing} missing")
-    return "\n".join(lines)
+        lines = ["–"]
+    else:
+        value, low, high = outcome.estimate
+        lines = [f"{100 * value:.1f} %"]
+        if low is not None and high is not None:
+            lines.append(f"{100 * low:.1f}–{100 * high:.1f}")
+    return "\n".join([*lines, *(f"{n} {why}" for why, n in outcome.left_out.items())])
+
+
+def _plain(word: str) -> str:
+    """A word as a terminal may show it: what was heard elsewhere can hold anything."""
+    shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in word)
+    return shown or "(nothing)"
 
 
 def _print_words(found: Comparison, most: int) -> None:
@@ -103,7 +108,7 @@ def _print_words(found: Comparison, most: int) -> None:
         )
         rows = words(own)
         for word, heard, n in rows[:most]:
-            typer.echo(f"  {n:+d}  {word or '(nothing)'} heard as {heard or '(nothing)'}")
+            typer.echo(f"  {n:+d}  {_plain(word)} heard as {_plain(heard)}")
         if len(rows) > most:
             typer.echo(f"  … and {len(rows) - most} more (--words N, or --json)")
 

@@ -119,11 +119,12 @@ class _Run:
         if self.parts.held_out and (self.step % self.config.evaluate_every == 0 or last):
             self._found = self._evaluate()
             state.log(self.folder, {"step": self.step, "held_out": self._found._asdict()})
-        if self.step % self.config.checkpoint_every == 0 and not last:
-            self._save()
+        # Before the state: a kill between the two makes the step, and its snapshot, anew.
         if self.config.snapshot_every and self.step % self.config.snapshot_every == 0 and not last:
             place = self.folder / SNAPSHOTS / f"step-{self.step:06d}"
             checkpoint.save(place, self.student, self._card(None))
+        if self.step % self.config.checkpoint_every == 0 and not last:
+            self._save()
 
     def finish(self) -> None:
         """Write the checkpoint with its card, and let go of the state."""

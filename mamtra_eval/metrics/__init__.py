@@ -72,7 +72,8 @@ class Figure:
         numerator, denominator: names of counts; without a denominator every reading counts 1.
         aggregate: of the utterances' ratios the ``mean``, ``median``, ``sd``, ``p95`` or ``max``,
             the ``share_above`` the bound ``at``, or the ``mean_up_to`` it; or ``pooled``, the ratio
-            of the sums.
+            of the sums. Of ``mean_up_to`` no difference is told: each system's is over other
+            utterances.
         at: bound of ``share_above`` and ``mean_up_to``.
         unit: ``fraction`` (shown in percent), ``cosine``, ``mos``, …
         higher_is_better: direction of the arrow.

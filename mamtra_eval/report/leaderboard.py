@@ -207,7 +207,11 @@ def _pending(results: Results) -> list[str]:
 
 def _certainty(results: Results) -> str:
     """A word on intervals without width, if there are any."""
-    estimates = (value.estimate for system in results.systems for value in system.values.values())
+    estimates = (
+        system.values[figure.name].estimate
+        for system in results.systems
+        for figure in columns(results)
+    )
     if any(e and e.low is not None and e.low == e.high for e in estimates):
         return " An interval of one point means that all utterances agree, not that all would."
     return ""

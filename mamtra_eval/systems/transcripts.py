@@ -8,6 +8,9 @@ clip of an utterance. Other keys and empty lines are skipped, as are ids that th
 utterance without a line is a failed clip: it is never left out in silence. An empty text is a clip
 in which nothing was heard.
 
+Words are what spaces separate, as in the official scripts: a tab or a line break inside a text
+stays inside a word. A mended file is another run: give it another ``--out``.
+
 Such a run has ``wer`` alone, by the recogniser ``supplied``, and no other systems beside them: what
 was transcribed elsewhere is not comparable with what is transcribed here.
 """
@@ -81,6 +84,10 @@ class Transcripts(System):
         return found
 
     def _read(self) -> str:
+        if self.path.exists() and not self.path.is_file():  # a pipe could be read once
+            raise UserError(
+                "no regular file", where=str(self.path), fix="Save the transcripts in a file first."
+            )
         try:
             return self.path.read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:

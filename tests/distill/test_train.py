@@ -122,6 +122,28 @@ def test_killed_and_resumed_gives_the_same_weights(kills: int, kind: str, toy: A
     assert len({digest for _, digest in snapshots[0].values()}) == 2
 
 
+def test_a_kill_at_a_snapshot_does_not_lose_it(toy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Killed(BaseException):
+        pass
+
+    changes = {"student": STUDENT, "checkpoint_every": 2, "snapshot_every": 2}
+    save = checkpoint.save
+
+    def killed(folder: Path, *arguments: Any, **keywords: Any) -> dict[str, Any]:
+        if folder.name == "step-000004":
+            raise Killed
+        return save(folder, *arguments, **keywords)
+
+    monkeypatch.setattr(checkpoint, "save", killed)
+    with pytest.raises(Killed):
+        toy.train("at-snapshot", 8, **changes)
+    monkeypatch.setattr(checkpoint, "save", save)
+    folder = toy.train("at-snapshot", 8, **changes)
+    assert sorted(path.name for path in (folder / "snapshots").iterdir()) == [
+        "step-000002", "step-000004", "step-000006",
+    ]  # fmt: skip
+
+
 def _step(snapshot: Path) -> tuple[int, str]:
     """Steps that a snapshot's card gives, and the hash of its weights."""
     return checkpoint.read_card(snapshot)["training"]["steps"], checkpoint.weights_hash(snapshot)

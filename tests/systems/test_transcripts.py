@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,48 @@ def test_the_grammar_of_a_list_is_for_recognisers_that_hear(tmp_path: Path) -> N
     assert plan.metric_options == {"wer": {"backend": "supplied"}}
 
 
+def test_transcripts_and_speech_do_not_meet_in_a_run_that_grows(
+    make_list: List, tmp_path: Path
+) -> None:
+    testset = make_list(1)
+    file = _write(tmp_path / "t.jsonl", [{"id": "u0", "text": "zero one two"}])
+    speech = {"r": "recorded"}
+    _evaluate(tmp_path / "a", testset, speech, "metrics=[health]")
+    with pytest.raises(UserError, match="transcripts and systems that speak"):
+        _evaluate(tmp_path / "a", testset, {"t": f"transcripts:{file}"})
+    again = _evaluate(tmp_path / "a", testset, speech, "metrics=[health]")
+    assert [metric.name for metric in again.metrics] == ["health"]
+    _evaluate(tmp_path / "b", testset, {"t": f"transcripts:{file}"})
+    with pytest.raises(UserError, match="transcripts and systems that speak"):
+        _evaluate(tmp_path / "b", testset, speech, "metrics=[health]")
+
+
+def test_neither_prompts_nor_recordings_need_to_be_there(tmp_path: Path) -> None:
+    (tmp_path / "meta.lst").write_text("u0|a prompt|gone.wav|zero one two\n")
+    file = _write(tmp_path / "t.jsonl", [{"id": "u0", "text": "zero one two"}])
+    found = _evaluate(tmp_path / "run", tmp_path / "meta.lst", {"t": f"transcripts:{file}"})
+    assert _value(found, "t", "wer") == 0.0
+    with pytest.raises(UserError, match=r"gone\.wav is missing"):
+        _evaluate(tmp_path / "other", tmp_path / "meta.lst", {"n": "noise"})
+
+
+def test_a_pipe_is_refused(make_list: List, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="no regular file"):
+        _evaluate(tmp_path / "run", make_list(1), {"t": f"transcripts:{tmp_path / 'pipe'}"})
+
+
+def test_the_text_rule_of_a_list_holds_for_transcripts_too(tmp_path: Path) -> None:
+    (tmp_path / "meta.lst").write_text("u0|twenty one\n")
+    (tmp_path / "testset.yaml").write_text(
+        "name: s\nlanguage: en\nlists:\n  all: {file: meta.lst, asr: {normalizer: whisper}}\n"
+    )
+    file = _write(tmp_path / "t.jsonl", [{"id": "u0", "text": "21"}])
+    found = _evaluate(tmp_path / "run", tmp_path / "meta.lst", {"t": f"transcripts:{file}"})
+    assert _value(found, "t", "wer") == 0.0
+    assert "resample" not in found.metrics[0].signature  # nothing was
+
+
 def test_the_command_takes_the_file(cli: Any, make_list: List, tmp_path: Path) -> None:
     file = _write(tmp_path / "a,b.jsonl", [{"id": f"u{n}", "text": "zero two"} for n in range(3)])
     testset = make_list(3)
@@ -148,6 +191,9 @@ def test_the_command_takes_the_file(cli: Any, make_list: List, tmp_path: Path) -
     [system] = json.loads(done.stdout)["systems"]
     assert system["name"] == "it"
     assert system["metrics"]["wer"]["value"] == pytest.approx(1 / 3)
+    based = cli("evaluate", "it=transcripts", "--transcripts", file, "--testset", testset,
+                "--baseline", "transcripts", "--limit", 2)  # fmt: skip
+    assert based.returncode == 0, based.stderr
     wrong = cli("evaluate", "espeak", "--transcripts", file, "--testset", testset)
     assert wrong.returncode == 2
     assert "is for the target transcripts" in wrong.stderr
