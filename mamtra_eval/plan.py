@@ -10,11 +10,10 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from mamtra_eval import catalogue, registry, targets
+from mamtra_eval import catalogue, rates, registry, targets
 from mamtra_eval.config import DEFAULT_METRICS, RunConfig, to_dict
 from mamtra_eval.errors import MissingExtra, UserError
 from mamtra_eval.metrics import Metric
@@ -52,7 +51,7 @@ class Plan:
         own = self.metrics[metric].signature()
         if self.metric_options[metric].get("backend") == SUPPLIED:  # which is handed no audio
             return own
-        return f"{own}|resample:soxr-HQ-{version('soxr')}"
+        return f"{own}|resample:{rates.signature(self.metrics[metric].resampler)}"
 
     def default_folder(self) -> Path:
         """A folder that the same measurement finds again, and another does not.

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from mamtra_eval import audio
+from mamtra_eval import audio, rates
 from mamtra_eval.errors import MeasurementError
 from mamtra_eval.testset import TestSet
 
@@ -38,13 +38,24 @@ class Item:
         except audio.AudioError as error:
             raise MeasurementError(str(error)) from error
 
-    @cached_property
+    @property
     def samples_16k(self) -> audio.Samples:
         """The clip at 16 kHz, clipped to full scale; MeasurementError if it is not finite."""
-        if not np.isfinite(self.clip.samples).all():
-            raise MeasurementError("the clip holds samples that are not finite (NaN or infinity)")
-        samples = audio.resample(self.clip.samples, self.clip.sample_rate_hz, 16000)
-        return np.clip(samples, -1.0, 1.0)
+        return self.at_16k("soxr")
+
+    def at_16k(self, method: str) -> audio.Samples:
+        """The same by one of the methods of ``rates``; made once for all metrics."""
+        if method not in self._at_16k:
+            if not np.isfinite(self.clip.samples).all():
+                raise MeasurementError("the clip holds samples that are not finite (NaN, infinity)")
+            clip = self.clip
+            samples = rates.resample(clip.samples, clip.sample_rate_hz, 16000, method)
+            self._at_16k[method] = np.clip(samples, -1.0, 1.0)
+        return self._at_16k[method]
+
+    @cached_property
+    def _at_16k(self) -> dict[str, audio.Samples]:
+        return {}
 
 
 @dataclass(frozen=True)
@@ -99,6 +110,8 @@ class Metric(ABC):
     """One way of measuring a clip."""
 
     figures: tuple[Figure, ...]
+    resampler: str = "soxr"
+    """How the audio that it is handed was brought to 16 kHz: a method of ``rates``."""
     note: str = ""
     """What a reader of the report must know about the figures."""
 

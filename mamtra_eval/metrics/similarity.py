@@ -4,7 +4,8 @@ Higher is better; 1 is the same embedding. The scale belongs to the encoder: fig
 encoders must not be compared, and a published SIM of another encoder is no reference.
 
 Options (section ``speaker`` of a configuration): ``encoder`` names the speaker encoder (``ge2e``,
-which needs no download); all others are the encoder's own.
+which needs no download), ``resample`` the way to 16 kHz (``soxr``; ``sinc`` as Seed-TTS-eval has
+it); all others are the encoder's own.
 
 Every clip is compared with the prompt of its own utterance, as in Seed-TTS-eval. An utterance
 without a prompt, or audio in which no voice is found, gives no reading.
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from mamtra_eval import registry
+from mamtra_eval import rates, registry
 from mamtra_eval.errors import MeasurementError, UserError
 from mamtra_eval.metrics import Figure, Item, Metric, Reading
 from mamtra_eval.speakers import Embedding, SpeakerEncoder
@@ -37,8 +38,10 @@ class Similarity(Metric):
     )
     note = "Cosines of different speaker encoders are on different scales."
 
-    def __init__(self, encoder: SpeakerEncoder) -> None:
+    def __init__(self, encoder: SpeakerEncoder, resampler: str = "soxr") -> None:
+        rates.check(resampler)
         self._encoder = encoder
+        self.resampler = resampler
         self._prompts: dict[tuple[Path, int, int], Embedding] = {}
 
     def signature(self) -> str:
@@ -60,7 +63,7 @@ class Similarity(Metric):
         if item.prompt_audio is None:
             raise MeasurementError("the utterance has no prompt audio to compare with")
         prompt = self._embed_prompt(item, item.prompt_audio)
-        clip = self._encoder.embed(item.samples_16k)
+        clip = self._encoder.embed(item.at_16k(self.resampler))
         return Reading({"cosine": float(np.dot(clip.astype(np.float64), prompt))})
 
     def _embed_prompt(self, item: Item, path: Path) -> Embedding:
@@ -70,7 +73,7 @@ class Similarity(Metric):
             key = (path, stat.st_mtime_ns, stat.st_size)
             if key not in self._prompts:
                 prompt = replace(item, path=path, prompt_audio=None)
-                self._prompts[key] = self._encoder.embed(prompt.samples_16k)
+                self._prompts[key] = self._encoder.embed(prompt.at_16k(self.resampler))
         except (MeasurementError, OSError) as error:
             raise MeasurementError(f"prompt: {error}") from error
         return self._prompts[key]
@@ -80,4 +83,5 @@ def create(options: Mapping[str, Any]) -> Metric:
     """Make the metric with its encoder; nothing heavy is imported yet."""
     rest = dict(options)
     encoder = str(rest.pop("encoder", None) or DEFAULT_ENCODER)
-    return Similarity(registry.create("speakers", encoder, rest))
+    resampler = str(rest.pop("resample", None) or "soxr")
+    return Similarity(registry.create("speakers", encoder, rest), resampler)

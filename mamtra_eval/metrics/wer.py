@@ -1,8 +1,9 @@
 """Word error rate by a recogniser: substitutions, deletions and insertions against the text.
 
 Options (section ``asr`` of a configuration): ``backend`` names the recogniser (``pocketsphinx``),
-``normalizer`` the text rule of both sides (``seed_tts``); all others are the recogniser's own
-(``grammar``). Edit distance by jiwer.
+``normalizer`` the text rule of both sides (``seed_tts``), ``resample`` the way to 16 kHz (``soxr``;
+``fft`` as Seed-TTS-eval has it); all others are the recogniser's own (``grammar``). Edit distance
+by jiwer.
 
 ``wer`` is the mean of the utterances' rates, as Seed-TTS-eval has it; ``wer_pooled`` divides all
 errors by all words. Neither is clipped at 100 %: a runaway clip counts in full. Each stands also
@@ -18,7 +19,7 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from mamtra_eval import registry
+from mamtra_eval import rates, registry
 from mamtra_eval.asr import Recognizer
 from mamtra_eval.errors import MeasurementError, UserError
 from mamtra_eval.metrics import Aggregate, Figure, Item, Metric, Reading
@@ -66,9 +67,13 @@ class WordErrorRate(Metric):
         _figure("wer_up_to_50", "WER, mean of those up to 50 %", "mean_up_to", at=0.5),
     )
 
-    def __init__(self, recognizer: Recognizer, normalizer: Normalizer) -> None:
+    def __init__(
+        self, recognizer: Recognizer, normalizer: Normalizer, resampler: str = "soxr"
+    ) -> None:
+        rates.check(resampler)
         self.recognizer = recognizer
         self.normalizer = normalizer
+        self.resampler = resampler
 
     def signature(self) -> str:
         """Recogniser, normaliser and the version of the edit distance."""
@@ -91,7 +96,7 @@ class WordErrorRate(Metric):
         """Counts of errors and words, with transcript and alignment as evidence."""
         reference = self._reference(item.text, item.language)
         heard = self.recognizer.of_file(item.path) or self.recognizer.transcribe(
-            item.samples_16k, item.language
+            item.at_16k(self.resampler), item.language
         )
         hypothesis = self.normalizer.heard(heard.text, item.language)
         return count_edits(reference, hypothesis, {"transcript": heard.text, **heard.evidence})
@@ -144,5 +149,6 @@ def create(options: Mapping[str, Any]) -> WordErrorRate:
     rest = dict(options)
     backend = str(rest.pop("backend", None) or "pocketsphinx")
     rule = str(rest.pop("normalizer", None) or "seed_tts")
+    resampler = str(rest.pop("resample", None) or "soxr")
     recognizer: Recognizer = registry.create("asr", backend, rest)
-    return WordErrorRate(recognizer, registry.create("normalize", rule, {}))
+    return WordErrorRate(recognizer, registry.create("normalize", rule, {}), resampler)
