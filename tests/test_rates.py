@@ -65,7 +65,8 @@ def test_a_tone_below_both_limits_stays_what_it_is(method: str) -> None:
 def test_each_way_is_named_and_chosen_by_an_option(make_list: Any) -> None:
     values = {
         "testset": str(make_list(1)), "systems": {"r": "recorded"},
-        "metrics": ["wer", "similarity"], "asr": {"resample": "fft"}, "speaker": {"resample": "sinc"},
+        "metrics": ["wer", "similarity"], "asr": {"resample": "fft"},
+        "speaker": {"resample": "sinc"},
     }  # fmt: skip
     plan = planning.make(configuration.build(values))
     assert plan.signature("wer").endswith("|resample:fft")
