@@ -38,7 +38,7 @@ class Item:
         except audio.AudioError as error:
             raise MeasurementError(str(error)) from error
 
-    @property
+    @cached_property
     def samples_16k(self) -> audio.Samples:
         """The clip at 16 kHz, clipped to full scale; MeasurementError if it is not finite."""
         return self.at_16k("soxr")
