@@ -17,7 +17,7 @@ from mamtra_eval import registry
 from mamtra_eval.config import to_dict
 from mamtra_eval.errors import MeasurementError, UserError, unknown_name
 from mamtra_eval.metrics import Metric
-from mamtra_eval.plan import TRANSCRIPTS, Plan, identify, metric_options
+from mamtra_eval.plan import TRANSCRIPTS, Plan, identify, metric_options, mixed
 from mamtra_eval.rows import ClipKey, MetricRow, SystemRow
 from mamtra_eval.store import Store
 from mamtra_eval.testset import TestSet, combine
@@ -69,11 +69,7 @@ def _check_audio(plan: Plan, store: Store) -> None:
     before = {row.kind == TRANSCRIPTS for row in store.systems()}
     now = {spec.kind == TRANSCRIPTS for spec in plan.systems.values()}
     if len(before | now) > 1:
-        raise UserError(
-            "transcripts and systems that speak in one run",
-            where=str(store.folder),
-            fix="What was transcribed elsewhere is not comparable: choose a new folder with --out.",
-        )
+        raise mixed(str(store.folder))
 
 
 def _all_metrics(plan: Plan, store: Store) -> dict[str, Metric]:

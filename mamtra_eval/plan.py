@@ -97,6 +97,16 @@ def make(config: RunConfig) -> Plan:
     )
 
 
+def mixed(where: str) -> UserError:
+    """The error for transcripts and systems that speak in one run."""
+    return UserError(
+        "transcripts and systems that speak in one run",
+        where=where,
+        fix="What was transcribed elsewhere is not comparable: give each a run and an --out of its "
+        "own.",
+    )
+
+
 def _without_audio(config: RunConfig, specs: Mapping[str, SystemSpec]) -> RunConfig:
     """The configuration of a run of transcripts: words are compared, nothing is listened to."""
     silent = [name for name, spec in specs.items() if spec.kind == TRANSCRIPTS]
@@ -108,10 +118,7 @@ def _without_audio(config: RunConfig, specs: Mapping[str, SystemSpec]) -> RunCon
     if not silent:
         return config
     if others := [name for name in specs if name not in silent]:
-        raise UserError(
-            f"transcripts ({silent[0]}) and systems that speak ({others[0]}) in one run",
-            fix="What was transcribed elsewhere is not comparable: give each a run of its own.",
-        )
+        raise mixed(f"{silent[0]} and {others[0]}")
     if config.metrics not in (None, ["wer"]):
         raise UserError(
             f"transcripts allow the metric wer alone, not {', '.join(config.metrics or ['none'])}",

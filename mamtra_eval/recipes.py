@@ -10,19 +10,18 @@ and is not that laboratory's number.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from mamtra_eval import registry
 from mamtra_eval.errors import UserError
-from mamtra_eval.metrics import Reading
+from mamtra_eval.metrics import Aggregate, Reading
 from mamtra_eval.metrics.wer import count_edits
 from mamtra_eval.normalize import Normalizer
 from mamtra_eval.resampling import Ratios, Resampling
-from mamtra_eval.results import Results
+from mamtra_eval.results import Results, combine
 from mamtra_eval.statistics.bootstrap import Estimate
 
 Missing = Literal["left out", "refused"]
@@ -200,7 +199,7 @@ def _outcomes(results: Results, name: str, scores: Scores) -> list[Outcome]:
         left_out = Counter(found for found in own.values() if isinstance(found, str))
         counted[system.row.name] = len(there), dict(left_out)
         if recipe.missing != "refused" or not left_out[MISSING]:
-            resampling.want(system.row.name, _ratios(there, pooled=recipe.aggregate == "pooled"))
+            resampling.want(system.row.name, _ratios(there, recipe.aggregate))
     resampling.run(**results.statistics)
     return [
         Outcome(system, name, resampling.estimates.get(system), n, left_out)
@@ -208,19 +207,13 @@ def _outcomes(results: Results, name: str, scores: Scores) -> list[Outcome]:
     ]
 
 
-def _ratios(found: Mapping[tuple[str, int], Reading], *, pooled: bool) -> Ratios:
+def _ratios(found: Mapping[tuple[str, int], Reading], aggregate: Aggregate) -> Ratios:
     """Numerator and denominator by utterance, its repeats together."""
     repeats: dict[str, list[tuple[float, float]]] = {}
     for (utterance, _), reading in found.items():
         pair = reading.counts["errors"], reading.counts["words"]
         repeats.setdefault(utterance, []).append(pair)
-    return {utterance: _together(pairs, pooled=pooled) for utterance, pairs in repeats.items()}
-
-
-def _together(pairs: Sequence[tuple[float, float]], *, pooled: bool) -> tuple[float, float]:
-    if pooled:
-        return math.fsum(errors for errors, _ in pairs), math.fsum(words for _, words in pairs)
-    return math.fsum(errors / words for errors, words in pairs) / len(pairs), 1.0
+    return {utterance: combine(pairs, aggregate) for utterance, pairs in repeats.items()}
 
 
 def _differences(name: str, scores: Scores, official: Scores) -> Iterable[Difference]:

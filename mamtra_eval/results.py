@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mamtra_eval.errors import UserError
-from mamtra_eval.metrics import Figure, Reading
+from mamtra_eval.metrics import Aggregate, Figure, Reading
 from mamtra_eval.reader import RunReader
 from mamtra_eval.resampling import Ratios, Resampling
 from mamtra_eval.rows import ClipKey, ClipRow, MetricRow, SystemRow
@@ -261,7 +261,7 @@ def _ratios(
             repeats[clip.key.utterance].append(pair)
         elif failed:
             n_failed += 1
-    ratios = {utt: _combine(figure, pairs) for utt, pairs in repeats.items()}
+    ratios = {utt: combine(pairs, figure.aggregate, figure.at) for utt, pairs in repeats.items()}
     n = sum(len(pairs) for pairs in repeats.values())
     return ratios, n, n_failed
 
@@ -279,13 +279,15 @@ def _failed_pair(figure: Figure, counts: dict[str, float]) -> tuple[float, float
     return (figure.failed * below, below) if below > 0 else None
 
 
-def _combine(figure: Figure, pairs: list[tuple[float, float]]) -> tuple[float, float]:
-    """One utterance's repeats as one ratio."""
-    if figure.aggregate == "pooled":
+def combine(
+    pairs: Sequence[tuple[float, float]], aggregate: Aggregate, at: float = 0.0
+) -> tuple[float, float]:
+    """One utterance's repeats as one ratio; the arguments are those of ``Figure``."""
+    if aggregate == "pooled":
         return math.fsum(above for above, _ in pairs), math.fsum(below for _, below in pairs)
     rate = math.fsum(above / below for above, below in pairs) / len(pairs)
-    if figure.aggregate == "share_above":
-        return float(rate > figure.at), 1.0
-    if figure.aggregate == "mean_up_to":
-        return (rate, 1.0) if rate <= figure.at else (0.0, 0.0)
+    if aggregate == "share_above":
+        return float(rate > at), 1.0
+    if aggregate == "mean_up_to":
+        return (rate, 1.0) if rate <= at else (0.0, 0.0)
     return rate, 1.0

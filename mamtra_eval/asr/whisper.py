@@ -25,6 +25,7 @@ from typing import Any
 
 from mamtra_eval import audio
 from mamtra_eval.asr import Recognizer, Transcript
+from mamtra_eval.asr._window import RATE_HZ, WINDOW_S, truncation
 from mamtra_eval.audio import Samples
 from mamtra_eval.errors import MeasurementError, MissingExtra, describe, unknown_name
 from mamtra_eval.extras import extra_version, import_extra
@@ -41,9 +42,6 @@ MODELS = {
     *(f"{size}{suffix}" for size in SIZES for suffix in ("", ".en")),
     *("large-v1", "large-v2", "large-v3", "large-v3-turbo", *ALIASES),
 }
-
-WINDOW_S = 30
-RATE_HZ = 16000
 
 
 class Whisper(Recognizer):
@@ -146,7 +144,4 @@ def _transcript(result: Any, n_samples: int) -> Transcript:  # noqa: ANN401
         "avg_logprob": round(float(result.avg_logprob), 4),
         "no_speech_prob": round(float(result.no_speech_prob), 4),
     }
-    if n_samples > WINDOW_S * RATE_HZ:
-        duration_s = n_samples / RATE_HZ
-        evidence["truncated"] = f"only the first {WINDOW_S} s of {duration_s:.1f} s were heard"
-    return Transcript(result.text.strip(), evidence)
+    return Transcript(result.text.strip(), evidence | truncation(n_samples))

@@ -25,6 +25,7 @@ from typing import Any
 
 from mamtra_eval import audio
 from mamtra_eval.asr import Recognizer, Transcript
+from mamtra_eval.asr._window import RATE_HZ, WINDOW_S, truncation
 from mamtra_eval.audio import Samples
 from mamtra_eval.errors import MeasurementError, MissingExtra, describe
 from mamtra_eval.extras import extra_version, import_extra
@@ -39,8 +40,6 @@ DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 FILES = ("*.json", "*.txt", "model*.safetensors")
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-WINDOW_S = 30
-RATE_HZ = 16000
 
 
 class WhisperHF(Recognizer):
@@ -75,7 +74,7 @@ class WhisperHF(Recognizer):
                 features, do_sample=False, num_beams=1, **self._spoken(model, language)
             )
         text = processor.tokenizer.batch_decode(tokens, skip_special_tokens=True)[0]
-        return Transcript(text.strip(), _evidence(len(samples_16k)))
+        return Transcript(text.strip(), truncation(len(samples_16k)))
 
     def _spoken(self, model: Any, language: str) -> dict[str, str]:  # noqa: ANN401
         """Language and task, where the model knows more than one."""
@@ -104,7 +103,7 @@ class WhisperHF(Recognizer):
                     local_files_only=True,
                 )
             )  # fmt: skip
-        except Exception as error:  # not fetched, or no id of the hub
+        except (OSError, ValueError) as error:  # not fetched, or no id of the hub
             raise self._absent(describe(error)) from error
 
     @cached_property
@@ -166,10 +165,3 @@ def create(options: Mapping[str, Any]) -> WhisperHF:
 
 def _combined(digests: list[str]) -> str:
     return hashlib.sha256("".join(digests).encode()).hexdigest()
-
-
-def _evidence(n_samples: int) -> dict[str, Any]:
-    if n_samples <= WINDOW_S * RATE_HZ:
-        return {}
-    duration_s = n_samples / RATE_HZ
-    return {"truncated": f"only the first {WINDOW_S} s of {duration_s:.1f} s were heard"}

@@ -4,30 +4,10 @@ from __future__ import annotations
 
 import argparse
 import random
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-
-SCRIPTS = Path(__file__).parents[2] / "training" / "mini"
-
-
-@pytest.fixture(scope="module")
-def scripts() -> dict[str, ModuleType]:
-    sys.path.insert(0, str(SCRIPTS))
-    try:
-        import family
-        import held_out
-        import placements
-        import right_voice
-        import sentences
-        import sequences
-    finally:
-        sys.path.remove(str(SCRIPTS))
-    return {
-        m.__name__: m for m in (family, held_out, placements, right_voice, sentences, sequences)
-    }
 
 
 def test_every_student_is_a_valid_run(scripts: dict[str, ModuleType], tmp_path: Path) -> None:

@@ -14,7 +14,6 @@ from mamtra_eval.rows import ClipKey, MetricRow, SystemRow
 from mamtra_eval.store import Store
 from mamtra_eval.testset import Utterance
 
-SCRIPTS = Path(__file__).parents[2] / "training" / "mini"
 UTTERANCES = ("a", "b", "c")
 FIGURES = (
     Figure("wer", "errors", "words", unit="fraction", higher_is_better=False),
@@ -27,19 +26,6 @@ ERRORS = {  # of ten words, by utterance and repeat
     "1-3-at-200": [(1, 1), (1, 1), (1, 1)],
     "teacher-at-30": [(0, 0), (0, 0), (0, 0)],
 }
-
-
-@pytest.fixture(scope="module")
-def scripts() -> dict[str, ModuleType]:
-    sys.path.insert(0, str(SCRIPTS))
-    try:
-        import _spoken
-        import by_step
-        import gain
-        import placements
-    finally:
-        sys.path.remove(str(SCRIPTS))
-    return {module.__name__: module for module in (_spoken, by_step, gain, placements)}
 
 
 def _store(folder: Path, *, without: str | None = None) -> Path:
