@@ -7,11 +7,13 @@ never on what was recognised before, nor on what shares its batch.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mamtra_eval.audio import Samples
+from mamtra_eval.batching import one_by_one
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,15 @@ class Recognizer(ABC):
     @abstractmethod
     def transcribe(self, samples_16k: Samples, language: str) -> Transcript:
         """Recognise mono float32 (n,) at 16 kHz, full scale ±1."""
+
+    batch_size: int = 1
+    """Most clips handed over in one call of ``transcribe_many``."""
+
+    def transcribe_many(
+        self, clips: Sequence[Samples], language: str
+    ) -> Sequence[Transcript | Exception]:
+        """The same of several clips at once, in their order; what went wrong with one, in place."""
+        return one_by_one(lambda samples: self.transcribe(samples, language), clips)
 
     def of_file(self, path: Path) -> Transcript | None:
         """The transcript of a clip's file that holds one; ``None`` where it is to be heard."""

@@ -8,6 +8,7 @@ the counts by the recipe in ``figures``, so that they can be pooled, resampled a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mamtra_eval import audio, rates
+from mamtra_eval.batching import one_by_one
 from mamtra_eval.errors import MeasurementError
 from mamtra_eval.testset import TestSet
 
@@ -122,6 +124,13 @@ class Metric(ABC):
     @abstractmethod
     def measure(self, item: Item) -> Reading:
         """Take one reading; MeasurementError if the clip does not allow it."""
+
+    batch_size: int = 1
+    """Most clips that it takes together; then it is handed several times as many at once."""
+
+    def measure_many(self, items: Sequence[Item]) -> Sequence[Reading | Exception]:
+        """Readings of several clips in their order; what went wrong with one, in its place."""
+        return one_by_one(self.measure, items)
 
     def check(self, testset: TestSet) -> None:  # noqa: B027 -- most have nothing to check
         """UserError if no clip of this test set could ever be measured (no prompts, language)."""

@@ -8,11 +8,13 @@ first ``embed``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from mamtra_eval.audio import Samples
+from mamtra_eval.batching import one_by_one
 
 Embedding = npt.NDArray[np.float32]
 
@@ -23,6 +25,13 @@ class SpeakerEncoder(ABC):
     @abstractmethod
     def embed(self, samples_16k: Samples) -> Embedding:
         """Embedding of length 1, float32 (d,); MeasurementError if there is no voice in it."""
+
+    batch_size: int = 1
+    """Most clips handed over in one call of ``embed_many``."""
+
+    def embed_many(self, clips: Sequence[Samples]) -> Sequence[Embedding | Exception]:
+        """The same of several clips of exactly one length; what went wrong with one, in place."""
+        return one_by_one(self.embed, clips)
 
     def check(self) -> None:  # noqa: B027 -- an encoder may have nothing to check
         """UserError if it can't work here (weights or packages are missing)."""

@@ -1,0 +1,91 @@
+"""Weights that are fetched once, by hand: what they are, where they are looked for, how to get them.
+
+A run never downloads any: every worker would fetch its own, and what a run depends on should lie
+still. An evaluator that needs a file says so by a ``Weights``; its ``require`` refuses a run before
+the first clip, with the command that brings the file, and ``mamtra-eval doctor`` lists them all: a
+plugin offers ``weights() -> list[Weights]`` with what it loads by default.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from mamtra_eval import audio
+from mamtra_eval.errors import MissingExtra
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One file, or one folder, of weights.
+
+    Attributes:
+        name: what a user calls it, ``UTMOS22-strong``.
+        path: where it is looked for; ``None`` where a package knows and it isn't there.
+        fetch: the command that brings it, exact.
+        size: for people, ``393 MB``.
+        option: the key that gives another path, ``speaker.weights``.
+        sha256: of the published file, where known.
+        alias: other places where it is taken from, the first that is there.
+    """
+
+    name: str
+    path: Path | None
+    fetch: str
+    size: str
+    option: str
+    sha256: str | None = None
+    alias: tuple[Path, ...] = ()
+
+    def find(self) -> Path | None:
+        """Where it lies; ``None`` if it is not here."""
+        places = (self.path, *self.alias)
+        return next((path for path in places if path is not None and path.exists()), None)
+
+    def require(self) -> Path:
+        """Where it lies; MissingExtra with the command that fetches it."""
+        found = self.find()
+        if found is None:
+            raise MissingExtra(
+                f"the weights {self.name} ({self.size}) are not here",
+                where=str(self.path) if self.path else None,
+                fix=f"Where there is a network: {self.fetch} ; else copy them there from another "
+                f"machine, or give their path as {self.option}.",
+            )
+        return found
+
+    def damage(self) -> str | None:
+        """What is wrong with the file that is here, by its published hash; reads all of it."""
+        path = self.find()
+        if path is None or self.sha256 is None or not path.is_file():
+            return None
+        found = audio.sha256(path)
+        return None if found == self.sha256 else f"SHA-256 is {found}, published is {self.sha256}"
+
+
+def given(path: str, name: str, option: str) -> Path:
+    """A path that the user gave for weights; MissingExtra if there is no such file."""
+    file = Path(path).expanduser().absolute()
+    if not file.is_file():
+        raise MissingExtra(
+            f"there is no file with the weights {name}",
+            where=str(file),
+            fix=f"Give the path of the file as {option}, or leave it out.",
+        )
+    return file
+
+
+def cache() -> Path:
+    """The user's cache (``$XDG_CACHE_HOME``, else ``~/.cache``)."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def folder() -> Path:
+    """Where this package looks for weights: ``mamtra-eval/weights`` in the user's cache."""
+    return cache() / "mamtra-eval" / "weights"
+
+
+def download(url: str, name: str) -> str:
+    """The command that puts a file of a web address into ``folder()``."""
+    return f"curl -L --create-dirs -o '{folder() / name}' '{url}'"
