@@ -1,4 +1,4 @@
-"""Weights that are fetched once, by hand: what they are, where they are looked for, how to get them.
+"""Weights that users fetch once: what they are, where they are looked for, how to get them.
 
 A run never downloads any: every worker would fetch its own, and what a run depends on should lie
 still. An evaluator that needs a file says so by a ``Weights``; its ``require`` refuses a run before
