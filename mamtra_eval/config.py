@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from omegaconf import MISSING
 
-from mamtra_eval import registry, structured
+from mamtra_eval import recipes, registry, structured
 from mamtra_eval.errors import UserError, unknown_name
 
 MAX_TIMEOUT_S = 7 * 86400.0
@@ -48,13 +48,15 @@ class RunConfig:
     """Everything that decides what a run measures.
 
     ``systems`` maps names to targets as on the command line; ``metrics`` left out means all of
-    the default ones that the test set allows. ``asr``, ``speaker``, ``dnsmos`` and ``health``
-    hold options of the evaluators; ``options`` those of metrics from elsewhere, by section.
+    the default ones that the test set allows. ``asr``, ``speaker``, ``dnsmos``, ``health``,
+    ``utmos`` and ``second`` hold options of the evaluators; ``options`` those of metrics from
+    elsewhere, by section. ``recipe`` names a published protocol, whose options stand under these.
     """
 
     testset: str = MISSING
     systems: dict[str, str] = field(default_factory=dict)
     metrics: list[str] | None = None
+    recipe: str | None = None
     baseline: str | None = None
     limit: int | None = None
     repeats: int = 1
@@ -63,6 +65,8 @@ class RunConfig:
     speaker: dict[str, Any] = field(default_factory=dict)
     dnsmos: dict[str, Any] = field(default_factory=dict)
     health: dict[str, Any] = field(default_factory=dict)
+    utmos: dict[str, Any] = field(default_factory=dict)
+    second: dict[str, Any] = field(default_factory=dict)
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
     statistics: StatisticsConfig = field(default_factory=StatisticsConfig)
     execution: ExecutionConfig = field(default_factory=ExecutionConfig)
@@ -129,6 +133,8 @@ def _check(config: RunConfig, where: str) -> None:
     for name in config.systems:
         if not name.strip() or not name.isprintable():
             raise UserError(f"{name!r} is no name for a system", where=where)
+    if config.recipe is not None:
+        recipes.find(config.recipe)
     if config.statistics.resamples > MAX_RESAMPLES:
         raise UserError(f"statistics.resamples must be at most {MAX_RESAMPLES}", where=where)
     bounds: list[tuple[str, float | None, float]] = [

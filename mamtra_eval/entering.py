@@ -51,6 +51,8 @@ def enter(plan: Plan, store: Store) -> None:
         store.set_meta("baseline", _baseline(plan, store))
         store.set_meta("statistics", to_dict(plan.config)["statistics"])
         store.set_meta("notes", list(plan.notes))
+        if plan.config.recipe:
+            store.set_meta("recipe", plan.config.recipe)
         store.set_meta(
             "testset",
             {

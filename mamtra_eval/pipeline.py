@@ -208,7 +208,7 @@ def _write_provenance(plan: Plan, store: Store) -> None:
 
 def _whole_configuration(plan: Plan, store: Store) -> RunConfig:
     """The configuration with what earlier starts of a run that grew have brought."""
-    sections = ("asr", "speaker", "dnsmos", "health", "options")
+    sections = (*planning.SECTIONS, "options")
     options = {section: getattr(plan.config, section) for section in sections}
     earlier = store.meta("options", {})
     kept = {section: options[section] or earlier.get(section, {}) for section in sections}
@@ -218,5 +218,6 @@ def _whole_configuration(plan: Plan, store: Store) -> RunConfig:
         systems={row.name: row.target for row in store.systems()},
         metrics=[row.name for row in store.metrics()],
         baseline=store.meta("baseline"),
+        recipe=plan.config.recipe or store.meta("recipe"),
         **kept,
     )

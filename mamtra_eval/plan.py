@@ -13,18 +13,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mamtra_eval import catalogue, rates, registry, targets
+from mamtra_eval import catalogue, rates, recipes, registry, targets
 from mamtra_eval.config import DEFAULT_METRICS, RunConfig, to_dict
 from mamtra_eval.errors import MissingExtra, UserError
-from mamtra_eval.metrics import Metric
+from mamtra_eval.metrics import Metric, wer
+from mamtra_eval.recipes import applying
+from mamtra_eval.recipes.applying import SUPPLIED
 from mamtra_eval.systems import Request, System, clip_stem
 from mamtra_eval.targets import SystemSpec
 from mamtra_eval.testset import TestSet, combine
 
-SECTIONS = ("asr", "speaker", "dnsmos", "health")
+SECTIONS = ("asr", "speaker", "dnsmos", "health", "utmos", "second")
 """Sections of the configuration that hold options of packaged metrics."""
-TRANSCRIPTS, SUPPLIED = "transcripts", "supplied"
-"""The system that is texts, and the recogniser that reads them."""
+TRANSCRIPTS = "transcripts"
+"""The system that is texts, and not speech."""
 _IN_IDENTITY = (*SECTIONS, "options", "limit", "repeats", "seed")
 """Keys of the configuration that tell one run from another, besides what is hashed itself."""
 
@@ -81,6 +83,7 @@ def make(config: RunConfig) -> Plan:
     heard = config.asr.get("backend") != SUPPLIED
     testset = catalogue.load(config.testset, audio=heard).first(config.limit)
     _check_file_names(testset, config.repeats)
+    config, recipe_notes = _by_recipe(config, testset)
     identities = {
         name: identify(spec, requests(testset, name, config)) for name, spec in specs.items()
     }
@@ -93,8 +96,25 @@ def make(config: RunConfig) -> Plan:
         identities,
         metrics,
         options,
-        tuple(notes),
+        (*recipe_notes, *notes),
     )
+
+
+def _by_recipe(config: RunConfig, testset: TestSet) -> tuple[RunConfig, list[str]]:
+    """The configuration with what its recipe prescribes, and notes for the reader."""
+    if config.recipe is None:
+        return config, []
+    recipe = recipes.find(config.recipe)
+    asr, speaker = config.asr, config.speaker
+    differences: list[str] = []
+    wanted = DEFAULT_METRICS if config.metrics is None else config.metrics
+    if "wer" in wanted:
+        asr, differences = applying.asr(recipe, testset.language, config.asr)
+    if "similarity" in wanted and any(item.prompt_audio for item in testset.utterances):
+        speaker, more = applying.speaker(recipe, config.speaker)
+        differences += more
+    notes = applying.notes(recipe, differences)
+    return replace(config, asr=asr, speaker=speaker), notes
 
 
 def mixed(where: str) -> UserError:
@@ -186,6 +206,8 @@ def _metrics(
             metric.check(testset)
             metric.signature()  # so that what is not installed shows before anything is made
         except UserError as error:
+            if config.recipe and isinstance(error, MissingExtra):
+                raise _recipe_lacks(config.recipe, name, error) from error
             # A default metric may give way, but not what was chosen for it by name.
             if config.metrics or isinstance(error, MissingExtra):
                 raise
@@ -198,6 +220,21 @@ def _metrics(
             "no metric is left to take", fix=" ".join(notes) or "Name one: --metrics wer."
         )
     return metrics, options, notes
+
+
+def _recipe_lacks(recipe: str, metric: str, error: MissingExtra) -> MissingExtra:
+    """The error for an evaluator that a recipe prescribes and this machine lacks."""
+    other = {"wer": "--set asr.backend=NAME", "similarity": "--set speaker.encoder=NAME"}
+    instead = (
+        f" Or measure with another evaluator ({other[metric]}), which the run then says."
+        if metric in other
+        else ""
+    )
+    return MissingExtra(
+        f"the recipe {recipe} can't be followed here: {error.what}",
+        where=error.where,
+        fix=f"{error.fix or ''}{instead}",
+    )
 
 
 def _check_options(config: RunConfig, metrics: dict[str, Metric]) -> None:
@@ -224,7 +261,8 @@ def metric_options(name: str, config: RunConfig, testset: TestSet) -> dict[str, 
     configured = to_dict(config)
     own = configured[section] if section in SECTIONS else configured["options"].get(section, {})
     given = testset.options.get(section, {})
-    if own.get("backend") == SUPPLIED:  # a test set's grammar is for recognisers that hear
+    meant = given.get("backend", wer.DEFAULT_BACKEND)
+    if own.get("backend", meant) != meant:  # a test set's grammar is for one recogniser
         given = {key: value for key, value in given.items() if key == "normalizer"}
     return {**given, **own}
 

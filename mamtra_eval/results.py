@@ -103,6 +103,8 @@ class Results:
     version: str
     """The program's version at the last start of the run."""
     notes: tuple[str, ...]
+    recipe: str | None = None
+    """The published protocol that the run follows."""
 
     @property
     def planned(self) -> int:
@@ -163,6 +165,7 @@ def collect(store: RunReader) -> Results:
         created=store.meta("finished") or (starts[-1]["at"] if starts else ""),
         version=str(starts[-1]["mamtra_eval"]) if starts else "unknown",
         notes=tuple(store.meta("notes", [])),
+        recipe=store.meta("recipe"),
     )
 
 

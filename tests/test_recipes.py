@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from mamtra_eval import config as configuration
-from mamtra_eval import pipeline, recipes, registry, results
+from mamtra_eval import pipeline, plan, recipes, registry, results
 from mamtra_eval.errors import MissingExtra, UserError
 from mamtra_eval.reader import RunReader
+from mamtra_eval.recipes import applying, comparison
 from mamtra_eval.rows import ClipKey
 from mamtra_eval.store import Store
 
@@ -44,9 +45,9 @@ def run(tmp_path: Path) -> Path:
     return pipeline.evaluate(config, tmp_path / "run")
 
 
-def _compare(run: Path) -> recipes.Comparison:
+def _compare(run: Path) -> comparison.Comparison:
     with RunReader(run) as store:
-        return recipes.compare(results.collect(store))
+        return comparison.compare(results.collect(store))
 
 
 def test_every_recipe_makes_its_own_of_the_same_transcripts(run: Path) -> None:
@@ -70,19 +71,22 @@ def test_the_words_that_made_the_difference(run: Path) -> None:
     [f5] = [difference for difference in differences if difference.recipe == "f5-tts"]
     assert (f5.rate, f5.official_rate) == (0, pytest.approx(1 / 3))
     assert f5.official_edits == (("substitute", "don't", "dont"),)
-    assert recipes.words([f5]) == [("don't", "dont", -1)]
+    assert comparison.words([f5]) == [("don't", "dont", -1)]
 
 
-def _difference(mine: list[tuple[str, str]], theirs: list[tuple[str, str]]) -> recipes.Difference:
+Pairs = list[tuple[str, str]]
+
+
+def _difference(mine: Pairs, theirs: Pairs) -> comparison.Difference:
     edits = [tuple(("substitute", *edit) for edit in side) for side in (mine, theirs)]
-    return recipes.Difference("r", "s", "u", 0, 0.1, 0.2, *edits)
+    return comparison.Difference("r", "s", "u", 0, 0.1, 0.2, *edits)
 
 
 def test_an_error_in_other_spelling_is_no_difference() -> None:
     respelled = _difference([("dry", "9"), ("do", "")], [("dry", "nine"), ("don't", "")])
-    assert recipes.words([respelled]) == [("do", "", 1), ("don't", "", -1)]
+    assert comparison.words([respelled]) == [("do", "", 1), ("don't", "", -1)]
     both = _difference([("", "uh")], [("", "uh"), ("the", "a")])
-    assert recipes.words([both, both]) == [("the", "a", -2)]
+    assert comparison.words([both, both]) == [("the", "a", -2)]
 
 
 def test_pending_clips_and_texts_without_words_are_not_missing(run: Path) -> None:
@@ -152,3 +156,79 @@ def test_a_run_without_transcripts_is_refused(
     )
     with pytest.raises(UserError, match="no transcripts"):
         _compare(pipeline.evaluate(config, tmp_path / "run"))
+
+
+@pytest.mark.parametrize("name", recipes.RECIPES)
+def test_evaluate_takes_a_recipe_s_rule_and_says_what_its_figure_is(
+    name: str, run: Path, tmp_path: Path, cli: Callable[..., Any]
+) -> None:
+    arguments = [
+        *(f"{system}=transcripts:{tmp_path / system}.jsonl" for system in HEARD),
+        *("--testset", tmp_path / "meta.lst", "--out", tmp_path / name, "--max-failures", 1),
+    ]
+    done = cli("evaluate", *arguments, "--recipe", name, "--json")
+    document = json.loads(done.stdout)
+    figure = document["recipe"]["figure"]
+    assert (document["recipe"]["name"], figure) == (name, recipes.RECIPES[name].figure)
+    for system in document["systems"]:
+        expected = EXPECTED[name][system["name"]]
+        if expected is not None:  # ZipVoice's own scripts give none where a clip is missing
+            assert system["metrics"][figure]["value"] == pytest.approx(expected, abs=1e-12)
+    assert f"Recipe {name}: its figure is {figure}." in done.stderr
+    assert "missing clips" in done.stderr or "clip is missing" in done.stderr
+    again = cli("run", tmp_path / name / "run.yaml", "--out", tmp_path / name)
+    assert f"Recipe {name}" in again.stderr
+
+
+def test_a_recipe_gives_the_options_of_its_evaluators_under_the_user_s() -> None:
+    recipe = recipes.RECIPES["seed-tts-eval"]
+    assert applying.asr(recipe, "en", {}) == (
+        {"backend": "whisper_hf", "model": "openai/whisper-large-v3", "resample": "fft",
+         "normalizer": "seed_tts"},
+        [],
+    )  # fmt: skip
+    assert applying.asr(recipe, "zh", {"device": "cpu"})[0]["backend"] == "paraformer"
+    options, differences = applying.asr(recipe, "en", {"backend": "pocketsphinx"})
+    assert options == {
+        "backend": "pocketsphinx", "resample": "fft", "normalizer": "seed_tts",
+    }  # fmt: skip
+    assert differences == ["asr.backend is pocketsphinx, not whisper_hf"]
+    options, differences = applying.asr(recipe, "en", {"model": "openai/whisper-small"})
+    assert differences == ["asr.model is openai/whisper-small, not openai/whisper-large-v3"]
+    assert applying.speaker(recipe, {}) == ({"encoder": "wavlm", "resample": "sinc"}, [])
+    assert applying.speaker(recipes.RECIPES["cv3-eval"], {})[1] == [
+        "the speaker encoder is not its own (ERes2Net)"
+    ]
+
+
+def test_a_recipe_whose_evaluators_are_absent_is_refused_with_what_brings_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "nothing"))
+    config = configuration.build(
+        {"testset": "mini-en", "systems": {"r": "recorded"}, "recipe": "seed-tts-eval"}
+    )
+    with pytest.raises(MissingExtra) as error:
+        plan.make(config)
+    assert "openai/whisper-large-v3" in str(error.value)
+    assert "--set asr.backend=" in str(error.value)
+
+
+def test_a_recipe_measured_with_other_evaluators_says_so() -> None:
+    config = configuration.build(
+        {
+            "testset": "mini-en", "systems": {"r": "recorded"}, "recipe": "seed-tts-eval",
+            "asr": {"backend": "pocketsphinx"}, "speaker": {"encoder": "ge2e"}, "limit": 1,
+        }
+    )  # fmt: skip
+    made = plan.make(config)
+    assert made.metrics["wer"].resampler == "fft"
+    assert made.metrics["similarity"].resampler == "sinc"
+    assert "asr.backend is pocketsphinx, not whisper_hf" in made.notes[1]
+    assert "speaker.encoder is ge2e, not wavlm" in made.notes[1]
+    assert "not comparable" in made.notes[1]
+
+
+def test_an_unknown_recipe_is_refused() -> None:
+    with pytest.raises(UserError, match="Did you mean seed-tts-eval"):
+        configuration.build({"testset": "t", "systems": {"a": "b"}, "recipe": "seed-tts-evl"})

@@ -32,6 +32,10 @@ def evaluate(
     metrics: Annotated[
         str | None, typer.Option(help="Comma-separated; all that the test set allows.")
     ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="Published protocol to follow, e.g. seed-tts-eval (recipes list)."),
+    ] = None,
     baseline: Annotated[
         str | None, typer.Option(help="System that the others are compared with; the first.")
     ] = None,
@@ -68,6 +72,7 @@ def evaluate(
         "testset": testset,
         "systems": {name: configuration.literal(target) for name, target in named.items()},
         "metrics": _names(metrics),
+        "recipe": recipe,
         "baseline": _baseline(baseline, naming.name_all(targets)),
         "limit": limit,
         "repeats": repeats,

@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from mamtra_eval import registry
+from mamtra_eval import recipes, registry
 from mamtra_eval.report import _format as form
 from mamtra_eval.report import leaderboard
 from mamtra_eval.results import Results, Value
@@ -55,6 +55,8 @@ def document(results: Results) -> dict[str, Any]:
     return {
         "run": str(results.folder),
         "testset": {key: results.testset[key] for key in ("name", "sha256", "n")},
+        "recipe": results.recipe
+        and {"name": results.recipe, "figure": recipes.find(results.recipe).figure},
         "systems": [
             {
                 "name": system.row.name,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from mamtra_eval.recipes import Comparison, Outcome
+    from mamtra_eval.recipes.comparison import Comparison, Outcome
 
 app = typer.Typer(no_args_is_help=True, help="Evaluation protocols of other laboratories.")
 
@@ -34,7 +34,8 @@ def listing(as_json: AsJson = False) -> None:
         typer.echo(f"{recipe.name}: {recipe.title}")
         typer.echo(
             f"  text rule {recipe.normalizer}, {recipe.aggregate}, missing clips {recipe.missing}\n"
-            f"  English {recipe.english}; Chinese {recipe.chinese}\n  {recipe.source}"
+            f"  English: {recipe.english.title}\n  Chinese: {recipe.chinese.title}\n"
+            f"  similarity: {recipe.similarity}\n  {recipe.source}"
         )
 
 
@@ -45,12 +46,13 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Show the same clips under every recipe, and which words made the difference."""
-    from mamtra_eval import recipes, results
+    from mamtra_eval import results
     from mamtra_eval.cli.output import to_json
     from mamtra_eval.reader import RunReader
+    from mamtra_eval.recipes import comparison
 
     with RunReader(run) as store:
-        found = recipes.compare(results.collect(store))
+        found = comparison.compare(results.collect(store))
     if as_json:
         typer.echo(to_json(_document(found)))
         return
@@ -99,7 +101,8 @@ def _plain(word: str) -> str:
 
 
 def _print_words(found: Comparison, most: int) -> None:
-    from mamtra_eval.recipes import OFFICIAL, words
+    from mamtra_eval.recipes import OFFICIAL
+    from mamtra_eval.recipes.comparison import words
 
     for name in dict.fromkeys(difference.recipe for difference in found.differences):
         own = [difference for difference in found.differences if difference.recipe == name]

@@ -27,6 +27,7 @@ from mamtra_eval.normalize import Normalizer
 from mamtra_eval.testset import TestSet
 
 OPTION_SECTION = "asr"
+DEFAULT_BACKEND = "pocketsphinx"
 
 
 def _figure(
@@ -147,7 +148,7 @@ def _alignment(output: Any) -> list[tuple[str, str, str]]:  # noqa: ANN401 -- ji
 def create(options: Mapping[str, Any]) -> WordErrorRate:
     """The metric with its recogniser and text rule."""
     rest = dict(options)
-    backend = str(rest.pop("backend", None) or "pocketsphinx")
+    backend = str(rest.pop("backend", None) or DEFAULT_BACKEND)
     rule = str(rest.pop("normalizer", None) or "seed_tts")
     resampler = str(rest.pop("resample", None) or "soxr")
     recognizer: Recognizer = registry.create("asr", backend, rest)

@@ -1,4 +1,4 @@
-"""Recipes: how other laboratories make a word error rate of the same clips.
+"""The same transcripts under every recipe, and the words that made the difference.
 
 Published rates differ by recipe as much as by model: another text rule, the mean of utterances or
 all errors by all words, missing clips left out or refused. ``compare`` works out every recipe from
@@ -13,76 +13,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from mamtra_eval import registry
 from mamtra_eval.errors import UserError
 from mamtra_eval.metrics import Aggregate, Reading
 from mamtra_eval.metrics.wer import count_edits
 from mamtra_eval.normalize import Normalizer
+from mamtra_eval.recipes import OFFICIAL, RECIPES
 from mamtra_eval.resampling import Ratios, Resampling
 from mamtra_eval.results import Results, combine
 from mamtra_eval.statistics.bootstrap import Estimate
 
-Missing = Literal["left out", "refused"]
 Edit = tuple[str, str, str]
 """(operation, word of the text, word that was heard); the absent side is empty."""
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """A named evaluation protocol, as far as it concerns words.
-
-    Attributes:
-        normalizer: of both sides, a plugin of ``normalize``; for Chinese ``chinese_normalizer``,
-            where that is another one.
-        aggregate: ``mean`` of the utterances' rates, or ``pooled``.
-        missing: a clip without a transcript is ``left out``, or the recipe ``refused``.
-        english, chinese: the recogniser it prescribes.
-        source: where it is published.
-    """
-
-    name: str
-    title: str
-    normalizer: str
-    aggregate: Literal["mean", "pooled"]
-    missing: Missing
-    english: str
-    chinese: str
-    source: str
-    chinese_normalizer: str | None = None
-
-    def rule(self, language: str) -> str:
-        """The text rule for a language."""
-        return (language == "zh" and self.chinese_normalizer) or self.normalizer
-
-
-HF_WHISPER = "Whisper large-v3 (transformers), greedy, float32, one clip at a time, 30 s"
-PARAFORMER = "paraformer-zh (FunASR)"
-RECIPES = {
-    recipe.name: recipe
-    for recipe in (
-        Recipe("seed-tts-eval", "Seed-TTS-eval's official scripts", "seed_tts", "mean",
-               "left out", HF_WHISPER, PARAFORMER, "BytedanceSpeech/seed-tts-eval 752f429"),
-        Recipe("pooled", "all errors by all words", "seed_tts", "pooled",
-               "left out", HF_WHISPER, PARAFORMER, "printed beside the mean by k2-fsa/OmniVoice"),
-        Recipe("f5-tts", "F5-TTS: no apostrophes", "f5_tts", "mean", "left out",
-               "faster-whisper large-v3, float16, beam 5", PARAFORMER,
-               "SWivid/F5-TTS src/f5_tts/eval"),
-        Recipe("cv3-eval", "CV3-Eval of the CosyVoice authors", "seed_tts", "mean", "left out",
-               "openai-whisper large-v3, transcribe with fallback, any length", PARAFORMER,
-               "FunAudioLLM/CV3-Eval"),
-        Recipe("zipvoice", "ZipVoice: a missing clip ends it", "seed_tts", "mean", "refused",
-               HF_WHISPER, PARAFORMER, "k2-fsa/ZipVoice"),
-        Recipe("omnivoice", "OmniVoice: batches of 16", "seed_tts", "mean", "left out",
-               "Whisper large-v3 (transformers), float16, batches of 16, 30 s", PARAFORMER,
-               "k2-fsa/OmniVoice, July 2026"),
-        Recipe("whisper-normalized", "the Whisper paper's text rule for English", "whisper",
-               "pooled", "left out", HF_WHISPER, PARAFORMER, "sgl-project/sglang-omni, April 2026",
-               chinese_normalizer="seed_tts"),
-    )
-}  # fmt: skip
-OFFICIAL = "seed-tts-eval"
 MISSING, PENDING, WORDLESS = "missing", "pending", "without words"
 
 
