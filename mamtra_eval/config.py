@@ -21,6 +21,7 @@ from mamtra_eval.errors import UserError, unknown_name
 
 MAX_TIMEOUT_S = 7 * 86400.0
 MAX_RESAMPLES = 1_000_000
+MODES = ("strict", "fast")
 DEFAULT_METRICS = ("wer", "similarity", "dnsmos", "health")
 
 
@@ -51,12 +52,15 @@ class RunConfig:
     the default ones that the test set allows. ``asr``, ``speaker``, ``dnsmos``, ``health``,
     ``utmos`` and ``second`` hold options of the evaluators; ``options`` those of metrics from
     elsewhere, by section. ``recipe`` names a published protocol, whose options stand under these.
+    ``mode`` is ``strict`` (every clip alone, in single precision) or ``fast`` (in batches, on a GPU
+    in half precision where an evaluator has it; a sample is then measured both ways).
     """
 
     testset: str = MISSING
     systems: dict[str, str] = field(default_factory=dict)
     metrics: list[str] | None = None
     recipe: str | None = None
+    mode: str = "strict"
     baseline: str | None = None
     limit: int | None = None
     repeats: int = 1
@@ -133,6 +137,12 @@ def _check(config: RunConfig, where: str) -> None:
     for name in config.systems:
         if not name.strip() or not name.isprintable():
             raise UserError(f"{name!r} is no name for a system", where=where)
+    if config.mode not in MODES:
+        raise UserError(
+            f"there is no mode named {config.mode!r}",
+            where=where,
+            fix=f"Known: {', '.join(MODES)}.",
+        )
     if config.recipe is not None:
         recipes.find(config.recipe)
     if config.statistics.resamples > MAX_RESAMPLES:

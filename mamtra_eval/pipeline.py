@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from mamtra_eval import audio, entering, provenance, registry
+from mamtra_eval import agreement, audio, entering, provenance, registry
 from mamtra_eval import config as configuration
 from mamtra_eval import plan as planning
 from mamtra_eval.config import RunConfig
 from mamtra_eval.executors.local import LocalExecutor
-from mamtra_eval.metrics import Item
+from mamtra_eval.metrics import Item, Reading
 from mamtra_eval.plan import Plan
 from mamtra_eval.progress import Advance, Progress, Silent
 from mamtra_eval.reader import DATABASE
@@ -59,6 +60,7 @@ def evaluate(
         show = progress or Silent()
         synthesize(plan, store, show)
         score(plan, store, show)
+        agree(plan, store, show)
         store.set_meta("finished", now())
     return folder
 
@@ -111,11 +113,70 @@ def score(plan: Plan, store: Store, progress: Progress) -> None:
             store.fail_reading(_key(task), task.metrics[0], reason)
 
         args = (plan.metric_options,)
-        executor.run(Scorer, args, [[task] for task in tasks], write, lost)
+        together = _taken_together(plan, len(tasks), executor.workers)
+        batches = planning.batches(tasks, together)
+        executor.run(Scorer, args, batches, write, lost, together=together > 1)
         alone = _reading_writer(store, lambda: None)
         executor.run(Scorer, args, [[task] for task in retries], alone, lost)
         for _ in {_key(task) for task in retries}:
             advance()
+
+
+def _taken_together(plan: Plan, n: int, workers: int) -> int:
+    """Clips handed over at once: two batches of the metric with the largest, if any has batches.
+
+    Two, so that the audio of the second is read while the first is with the network.
+    """
+    most = max(metric.batch_size for metric in plan.metrics.values())
+    return 1 if most == 1 else min(2 * most, math.ceil(n / workers))
+
+
+def agree(plan: Plan, store: Store, progress: Progress) -> None:
+    """Of a run in fast mode, measure a sample of the clips strictly and keep how they agree."""
+    strict = replace(plan.config, mode="strict")
+    options = {
+        name: found
+        for name, faster in plan.metric_options.items()
+        if (found := planning.metric_options(name, strict, plan.testset)) != faster
+    }
+    done = {row.key for row in store.clips() if row.status == "done"}
+    rows = {(row.key, row.metric): row.reading for row in store.readings() if row.reading}
+    earlier = store.meta("agreement", {})
+    for name, own in options.items():
+        fast = {key: reading for (key, metric), reading in rows.items() if metric == name}
+        keys = agreement.sample(fast.keys() & done)
+        asked = hashlib.sha256(repr((keys, plan.signature(name), own)).encode()).hexdigest()
+        if earlier.get(name, {}).get("asked") == asked:
+            continue
+        again = _measure_again(plan, store, progress, name, own, set(keys))
+        found = agreement.compare(plan.metrics[name], {key: fast[key] for key in keys}, again)
+        earlier[name] = {**found, "asked": asked}
+        store.set_meta("agreement", earlier)
+
+
+def _measure_again(
+    plan: Plan, store: Store, progress: Progress, name: str, options: dict[str, Any],
+    keys: set[ClipKey],
+) -> dict[ClipKey, Reading]:  # fmt: skip
+    """Readings of one metric with other options, kept nowhere."""
+    tasks = [
+        replace(task, metrics=(name,)) for task in _all_tasks(plan, store) if _key(task) in keys
+    ]
+    found: dict[ClipKey, Reading] = {}
+    with progress.stage(f"Again, one at a time: {name}", len(tasks)) as advance:
+
+        def write(task: ScoreTask, results: dict[str, Taken | Failure]) -> None:
+            taken = results[name]
+            if isinstance(taken, Taken):
+                found[_key(task)] = taken.reading
+            advance()
+
+        def lost(task: ScoreTask, reason: str) -> None:
+            del task, reason
+            advance()
+
+        _executor(plan).run(Scorer, ({name: options},), [[task] for task in tasks], write, lost)
+    return found
 
 
 def _executor(plan: Plan) -> LocalExecutor:
@@ -179,13 +240,27 @@ def _key(task: ScoreTask) -> ClipKey:
 
 
 def _score_tasks(plan: Plan, store: Store) -> list[ScoreTask]:
-    """One task per clip that lacks readings; a later metric also reaches earlier systems' clips."""
+    """One task per clip that lacks readings; a later metric also reaches earlier systems' clips.
+
+    Shortest first where clips are taken together, so that those of one length meet.
+    """
     done = store.reading_keys()
-    items = {item.id: item for item in store.utterances()}
     tasks = []
+    for task in _all_tasks(plan, store):
+        missing = tuple(name for name in plan.metrics if (_key(task), name) not in done)
+        if missing:
+            tasks.append(replace(task, metrics=missing))
+    if any(metric.batch_size > 1 for metric in plan.metrics.values()):
+        lengths = {row.key: row.duration_s or 0.0 for row in store.clips()}
+        tasks.sort(key=lambda task: (lengths[_key(task)], len(task.item.text)))
+    return tasks
+
+
+def _all_tasks(plan: Plan, store: Store) -> Iterator[ScoreTask]:
+    """A task for each clip that is there, with all metrics of the plan."""
+    items = {item.id: item for item in store.utterances()}
     for row in store.clips():
-        missing = tuple(name for name in plan.metrics if (row.key, name) not in done)
-        if row.status == "done" and missing and row.path:
+        if row.status == "done" and row.path:
             utterance = items[row.key.utterance]
             item = Item(
                 utterance.id,
@@ -194,8 +269,9 @@ def _score_tasks(plan: Plan, store: Store) -> list[ScoreTask]:
                 utterance.prompt_audio,
                 plan.testset.language,
             )
-            tasks.append(ScoreTask(row.key.system, row.key.repeat, item, row.sha256 or "", missing))
-    return tasks
+            yield ScoreTask(
+                row.key.system, row.key.repeat, item, row.sha256 or "", tuple(plan.metrics)
+            )
 
 
 def _write_provenance(plan: Plan, store: Store) -> None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mamtra_eval import catalogue, rates, recipes, registry, targets
 from mamtra_eval.config import DEFAULT_METRICS, RunConfig, to_dict
@@ -23,11 +23,12 @@ from mamtra_eval.systems import Request, System, clip_stem
 from mamtra_eval.targets import SystemSpec
 from mamtra_eval.testset import TestSet, combine
 
+T = TypeVar("T")
 SECTIONS = ("asr", "speaker", "dnsmos", "health", "utmos", "second")
 """Sections of the configuration that hold options of packaged metrics."""
 TRANSCRIPTS = "transcripts"
 """The system that is texts, and not speech."""
-_IN_IDENTITY = (*SECTIONS, "options", "limit", "repeats", "seed")
+_IN_IDENTITY = (*SECTIONS, "options", "mode", "limit", "repeats", "seed")
 """Keys of the configuration that tell one run from another, besides what is hashed itself."""
 
 
@@ -256,7 +257,7 @@ def _section(name: str) -> str:
 
 
 def metric_options(name: str, config: RunConfig, testset: TestSet) -> dict[str, Any]:
-    """Options of a metric: those the test set sets, under those of the configuration."""
+    """Options of a metric: the fast mode's, under the test set's, under the configuration's."""
     section = _section(name)
     configured = to_dict(config)
     own = configured[section] if section in SECTIONS else configured["options"].get(section, {})
@@ -264,7 +265,11 @@ def metric_options(name: str, config: RunConfig, testset: TestSet) -> dict[str, 
     meant = given.get("backend", wer.DEFAULT_BACKEND)
     if own.get("backend", meant) != meant:  # a test set's grammar is for one recogniser
         given = {key: value for key, value in given.items() if key == "normalizer"}
-    return {**given, **own}
+    found = {**given, **own}
+    if config.mode == "fast":
+        faster = getattr(registry.load("metrics", name), "fast", None)
+        found = {**(faster(found) if faster else {}), **found}
+    return found
 
 
 def identify(spec: SystemSpec, asked: Sequence[Request]) -> dict[str, Any]:
@@ -276,6 +281,6 @@ def identify(spec: SystemSpec, asked: Sequence[Request]) -> dict[str, Any]:
         system.close()
 
 
-def batches(items: Sequence[Request], size: int) -> list[list[Request]]:
-    """Requests in lists of at most ``size``."""
+def batches(items: Sequence[T], size: int) -> list[list[T]]:
+    """Items in lists of at most ``size``."""
     return [list(items[start : start + size]) for start in range(0, len(items), size)]

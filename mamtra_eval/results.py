@@ -11,10 +11,11 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mamtra_eval import agreement
 from mamtra_eval.errors import UserError
 from mamtra_eval.metrics import Aggregate, Figure, Reading
 from mamtra_eval.reader import RunReader
@@ -105,6 +106,8 @@ class Results:
     notes: tuple[str, ...]
     recipe: str | None = None
     """The published protocol that the run follows."""
+    agreement: dict[str, Any] = field(default_factory=dict)
+    """By metric, how fast and strict scoring agree (``mamtra_eval.agreement``)."""
 
     @property
     def planned(self) -> int:
@@ -164,9 +167,15 @@ def collect(store: RunReader) -> Results:
         f"{settings['resamples']} resamples, seed {settings['seed']}",
         created=store.meta("finished") or (starts[-1]["at"] if starts else ""),
         version=str(starts[-1]["mamtra_eval"]) if starts else "unknown",
-        notes=tuple(store.meta("notes", [])),
+        notes=(*store.meta("notes", []), *_agreement_notes(store)),
         recipe=store.meta("recipe"),
+        agreement=store.meta("agreement", {}),
     )
+
+
+def _agreement_notes(store: RunReader) -> list[str]:
+    found = store.meta("agreement", {})
+    return [agreement.note(found)] if found else []
 
 
 def _system(

@@ -9,11 +9,13 @@ import json
 import math
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mamtra_eval import audio, registry
+from mamtra_eval import audio, batching, registry
 from mamtra_eval.audio import Clip
 from mamtra_eval.errors import MeasurementError, UserError, describe
 from mamtra_eval.metrics import Item, Metric, Reading
@@ -122,7 +124,11 @@ CHANGED = "the clip's file is not the one that was made; delete it and start aga
 
 
 class Scorer:
-    """Takes readings; each metric is made when first needed and kept."""
+    """Takes readings; each metric is made when first needed and kept.
+
+    Of several clips at once, metrics that take batches get them all; a thread reads and resamples
+    the audio of the clips ahead of the networks.
+    """
 
     def __init__(self, options: dict[str, dict[str, Any]]) -> None:
         self.options = options
@@ -132,21 +138,68 @@ class Scorer:
         self, tasks: Sequence[ScoreTask]
     ) -> Iterator[tuple[int, dict[str, Taken | Failure]]]:
         """A reading or a failure for each metric of each clip."""
-        for index, task in enumerate(tasks):
-            if audio.sha256(task.item.path) == task.sha256:
-                yield index, {name: self._measure(name, task.item) for name in task.metrics}
-            else:
-                yield index, dict.fromkeys(task.metrics, Failure(CHANGED))
+        found: list[dict[str, Taken | Failure]] = [{} for _ in tasks]
+        intact = [i for i, task in enumerate(tasks) if _is_intact(task)]
+        for index in {*range(len(tasks))} - {*intact}:
+            found[index] = dict.fromkeys(tasks[index].metrics, Failure(CHANGED))
+        with self._read_ahead([tasks[index] for index in intact]):
+            for name in dict.fromkeys(name for task in tasks for name in task.metrics):
+                wanting = [index for index in intact if name in tasks[index].metrics]
+                taken = self._measure(name, [tasks[index].item for index in wanting])
+                for index, result in zip(wanting, taken, strict=True):
+                    found[index][name] = result
+        yield from enumerate(found)
 
-    def _measure(self, name: str, item: Item) -> Taken | Failure:
+    def _measure(self, name: str, items: Sequence[Item]) -> list[Taken | Failure]:
         started = time.perf_counter()
-        try:
-            if name not in self.metrics:
-                self.metrics[name] = registry.create("metrics", name, self.options[name])
-            metric = self.metrics[name]
-            reading = checked(metric.measure(item), metric)
-        except UserError:
-            raise
-        except Exception as error:  # a failure is a row, never the run's end
-            return Failure(describe(error))
-        return Taken(reading, time.perf_counter() - started)
+        metric = batching.attempt(self._metric, name)
+        if isinstance(metric, Exception):
+            return [Failure(describe(metric)) for _ in items]
+        readings = batching.attempt(metric.measure_many, items)
+        if isinstance(readings, Exception):  # as a whole: then which of them it is
+            readings = batching.one_by_one(metric.measure, items)
+        seconds = (time.perf_counter() - started) / max(1, len(items))
+        return [_taken(reading, metric, seconds) for reading in readings]
+
+    def _metric(self, name: str) -> Metric:
+        if name not in self.metrics:
+            self.metrics[name] = registry.create("metrics", name, self.options[name])
+        return self.metrics[name]
+
+    @contextmanager
+    def _read_ahead(self, tasks: Sequence[ScoreTask]) -> Iterator[None]:
+        """While inside, decode and resample for metrics that take batches."""
+        wanted = [
+            (task.item, metric.resampler)
+            for task in tasks
+            for metric in self.metrics.values()
+            if metric.batch_size > 1
+        ]
+        if len(tasks) < 2 or not wanted:
+            yield
+            return
+        with ThreadPoolExecutor(1) as pool:
+            for item, method in wanted:
+                pool.submit(item.at_16k, method)  # what goes wrong shows where it is used
+            try:
+                yield
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+
+def _is_intact(task: ScoreTask) -> bool:
+    try:
+        return audio.sha256(task.item.path) == task.sha256
+    except OSError:
+        return False
+
+
+def _taken(reading: Reading | Exception, metric: Metric, seconds: float) -> Taken | Failure:
+    result = reading
+    if isinstance(reading, Reading):
+        result = batching.attempt(lambda found: checked(found, metric), reading)
+    if isinstance(result, UserError):
+        raise result
+    if isinstance(result, Exception):  # a failure is a row, never the run's end
+        return Failure(describe(result))
+    return Taken(result, seconds)

@@ -5,11 +5,14 @@ Needs ``pip install 'mamtra-eval[asr]'``. Options, all behind ``asr.``:
 ``model``     an id of the hub (``openai/whisper-large-v3``) or a folder of such a model
 ``revision``  of the hub's model: a branch, a tag or a commit (its default branch)
 ``device``    ``cuda`` or ``cpu``; by default cuda where there is one
+``precision`` ``fp32``, ``fp16``, or ``auto``: fp16 on cuda (fp32)
+``batch_size`` clips decoded together (1); in float32 the tokens are the same
 
 As the official script has it: greedy, float32 (the published weights are half precision, and
 transformers 5 would keep them so), one clip at a time, the first 30 s of it; of a longer clip the
 rest is cut off, which its evidence says (``truncated``). Language and task are given as such: the
 ``forced_decoder_ids`` of that script are refused by today's transformers, and mean the same tokens.
+``mode=fast`` of a run takes batches of 32 and ``auto``.
 
 A run never downloads weights: without them it is refused with the line that fetches them.
 """
@@ -18,14 +21,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mamtra_eval import audio
+from mamtra_eval import audio, devices
 from mamtra_eval.asr import Recognizer, Transcript
-from mamtra_eval.asr._window import RATE_HZ, WINDOW_S, truncation
+from mamtra_eval.asr._window import RATE_HZ, WINDOW_S, around_silence, truncation
 from mamtra_eval.audio import Samples
 from mamtra_eval.errors import MeasurementError, MissingExtra, describe
 from mamtra_eval.extras import extra_version, import_extra
@@ -36,8 +39,10 @@ NEEDS = ("the recogniser whisper_hf", "transformers", "asr")
 """Feature, package and extra, for what is said where the package is not."""
 
 DEFAULTS: dict[str, Any] = {
-    "model": "openai/whisper-large-v3", "revision": None, "device": None,
+    "model": "openai/whisper-large-v3", "revision": None, "device": None, "precision": "fp32",
+    "batch_size": 1,
 }  # fmt: skip
+FAST = {"precision": "auto", "batch_size": 32}
 FILES = ("*.json", "*.txt", "model*.safetensors")
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
@@ -45,14 +50,26 @@ WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 class WhisperHF(Recognizer):
     """The model; weights are read at the first ``transcribe``."""
 
-    def __init__(self, model: str, revision: str | None, device: str | None) -> None:
+    def __init__(
+        self, model: str, revision: str | None, device: str | None, precision: str, batch_size: int
+    ) -> None:
+        devices.check_precision(precision)
         self.name, self.revision, self.device = model, revision, device
+        self.batch_size = max(1, batch_size)
+        self._precision = precision
+
+    @cached_property
+    def precision(self) -> str:
+        """``fp32`` or ``fp16``."""
+        return devices.resolve_precision(self._precision, self.device)
 
     def signature(self) -> str:
         """Version, model and weights (by hash), and how they are decoded."""
+        batch = f"|batch:{self.batch_size}" if self.batch_size > 1 else ""
         return (
             f"asr:whisper-transformers-{extra_version(*NEEDS)}|model:{Path(self.name).name}"
-            f"|weights:{self._sha256[:8]}|decoding:greedy|precision:fp32|window:{WINDOW_S}s"
+            f"|weights:{self._sha256[:8]}|decoding:greedy|precision:{self.precision}"
+            f"|window:{WINDOW_S}s{batch}"
         )
 
     def check(self) -> None:
@@ -61,20 +78,28 @@ class WhisperHF(Recognizer):
 
     def transcribe(self, samples_16k: Samples, language: str) -> Transcript:
         """The best text of the first 30 s."""
+        return self.transcribe_many([samples_16k], language)[0]
+
+    def transcribe_many(self, clips: Sequence[Samples], language: str) -> list[Transcript]:
+        """The same of several clips, decoded side by side."""
+        return around_silence(lambda sounding: self._decode(sounding, language), clips)
+
+    def _decode(self, clips: list[Samples], language: str) -> list[Transcript]:
         import torch
 
-        if not samples_16k.any():  # it finds words in silence
-            return Transcript("", {"reason": "digital silence"})
         model, processor = self._model
         features = processor.feature_extractor(
-            samples_16k, sampling_rate=RATE_HZ, return_tensors="pt"
-        ).input_features.to(model.device)
+            clips, sampling_rate=RATE_HZ, return_tensors="pt"
+        ).input_features.to(model.device, model.dtype)
         with torch.inference_mode():
             tokens = model.generate(
                 features, do_sample=False, num_beams=1, **self._spoken(model, language)
             )
-        text = processor.tokenizer.batch_decode(tokens, skip_special_tokens=True)[0]
-        return Transcript(text.strip(), truncation(len(samples_16k)))
+        texts = processor.tokenizer.batch_decode(tokens, skip_special_tokens=True)
+        return [
+            Transcript(text.strip(), truncation(len(samples)))
+            for text, samples in zip(texts, clips, strict=True)
+        ]
 
     def _spoken(self, model: Any, language: str) -> dict[str, str]:  # noqa: ANN401
         """Language and task, where the model knows more than one."""
@@ -121,17 +146,18 @@ class WhisperHF(Recognizer):
 
     @cached_property
     def _model(self) -> tuple[Any, Any]:
-        """(model, processor) in float32 on the device."""
+        """(model, processor) on the device."""
         import torch
 
-        device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = devices.choose(self.device)
+        dtype = torch.float32 if self.precision == "fp32" else torch.float16
         package, folder = self._transformers, str(self._folder)
         package.utils.logging.disable_progress_bar()  # they would write over the run's own
         package.utils.logging.set_verbosity_error()
         try:
             processor = package.WhisperProcessor.from_pretrained(folder, local_files_only=True)
             model = package.WhisperForConditionalGeneration.from_pretrained(
-                folder, dtype=torch.float32, local_files_only=True
+                folder, dtype=dtype, local_files_only=True
             ).to(device)
         except Exception as error:  # of the files, of memory, of the device
             raise MissingExtra(

@@ -36,6 +36,9 @@ def evaluate(
         str | None,
         typer.Option(help="Published protocol to follow, e.g. seed-tts-eval (recipes list)."),
     ] = None,
+    mode: Annotated[
+        str | None, typer.Option(help="strict, or fast: clips scored in batches; strict.")
+    ] = None,
     baseline: Annotated[
         str | None, typer.Option(help="System that the others are compared with; the first.")
     ] = None,
@@ -73,6 +76,7 @@ def evaluate(
         "systems": {name: configuration.literal(target) for name, target in named.items()},
         "metrics": _names(metrics),
         "recipe": recipe,
+        "mode": mode,
         "baseline": _baseline(baseline, naming.name_all(targets)),
         "limit": limit,
         "repeats": repeats,

@@ -57,6 +57,7 @@ def document(results: Results) -> dict[str, Any]:
         "testset": {key: results.testset[key] for key in ("name", "sha256", "n")},
         "recipe": results.recipe
         and {"name": results.recipe, "figure": recipes.find(results.recipe).figure},
+        "agreement": results.agreement,
         "systems": [
             {
                 "name": system.row.name,

@@ -33,6 +33,8 @@ OnLost = Callable[[Any, str], None]
 
 MAX_DEFAULT_WORKERS = 16
 """Without a number asked for: each worker holds the models of all metrics in memory."""
+MOST_TIMES = 10
+"""Times the timeout that a batch gets whose results come together."""
 GRACE_S = 2.0
 """What a worker gets to end the programs it has started."""
 
@@ -48,6 +50,8 @@ class _Worker:
     deadline: float
     ready: bool = False
     taken: bool = False
+    times: int = 1
+    """How many times the timeout it may be silent."""
     batch: list[Any] = field(default_factory=list)
     pending: set[int] = field(default_factory=set)
 
@@ -72,6 +76,7 @@ class LocalExecutor:
         on_result: OnResult,
         on_lost: OnLost,
         workers: int | None = None,
+        together: bool = False,
     ) -> None:
         """Work through all batches; returns when each payload had a result or was lost.
 
@@ -82,6 +87,7 @@ class LocalExecutor:
             on_result: called in this process with (payload, result).
             on_lost: called with (payload, reason) where its worker died or hung.
             workers: at most this many processes, instead of the executor's own number.
+            together: results of a batch come at its end; it gets the time of several (at most 10).
 
         Raises:
             UserError: from a worker, or because workers can't start.
@@ -93,7 +99,7 @@ class LocalExecutor:
             try:
                 pool.extend(self._start(factory, args) for _ in range(count))
                 while queue or any(worker.pending for worker in pool):
-                    self._hand_out(pool, queue)
+                    self._hand_out(pool, queue, together)
                     for worker in self._ready(pool):
                         if not self._receive(worker, on_result):
                             self._bury(worker, queue, on_lost)
@@ -112,13 +118,14 @@ class LocalExecutor:
         there.close()
         return _Worker(process, here, time.monotonic() + self.timeout_s)
 
-    def _hand_out(self, pool: list[_Worker], queue: deque[list[Any]]) -> None:
+    def _hand_out(self, pool: list[_Worker], queue: deque[list[Any]], together: bool) -> None:
         for worker in pool:
             if queue and worker.idle:
                 worker.batch = queue.popleft()
                 worker.pending = set(range(len(worker.batch)))
                 worker.taken = False
-                worker.deadline = time.monotonic() + self.timeout_s
+                worker.times = min(len(worker.batch), MOST_TIMES) if together else 1
+                worker.deadline = time.monotonic() + worker.times * self.timeout_s
                 with suppress(OSError):  # it died idle: the read that follows finds that out
                     worker.connection.send(worker.batch)
 
@@ -142,7 +149,7 @@ class LocalExecutor:
             message = worker.connection.recv()
         except (EOFError, OSError, pickle.UnpicklingError):
             return False
-        worker.deadline = time.monotonic() + self.timeout_s
+        worker.deadline = time.monotonic() + worker.times * self.timeout_s
         if isinstance(message, Stop):
             raise message.error
         if isinstance(message, Ready):
@@ -160,7 +167,7 @@ class LocalExecutor:
         worker.process.join(5)
         reason = _reason(worker.process.exitcode)
         if late:
-            reason = f"no result within {self.timeout_s:g} s; the worker was ended"
+            reason = f"no result within {worker.times * self.timeout_s:g} s; the worker was ended"
         worker.connection.close()
         if not worker.ready:
             raise UserError(

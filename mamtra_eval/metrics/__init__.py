@@ -3,6 +3,7 @@
 A plugin module offers ``create(options) -> Metric``. A metric turns one ``Item`` into one
 ``Reading`` of additive counts; the figures of a report (rates, means, intervals) are derived from
 the counts by the recipe in ``figures``, so that they can be pooled, resampled and recomputed.
+A module may offer ``fast(options)``: options that it takes in ``mode: fast``, under the user's.
 """
 
 from __future__ import annotations

@@ -7,22 +7,29 @@ Options (section ``speaker`` of a configuration): ``encoder`` names the speaker 
 which needs no download), ``resample`` the way to 16 kHz (``soxr``; ``sinc`` as Seed-TTS-eval has
 it); all others are the encoder's own.
 
+The embedding of a prompt is kept in the user's cache (``mamtra-eval/embeddings``), by the hash of
+its file and of everything that embeddings depend on: all systems and all runs share it.
+``speaker.cache=false`` does without.
+
 Every clip is compared with the prompt of its own utterance, as in Seed-TTS-eval. An utterance
 without a prompt, or audio in which no voice is found, gives no reading.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mamtra_eval import rates, registry
+from mamtra_eval import audio, rates, registry
+from mamtra_eval.batching import by_equal_size, in_batches, one_by_one
 from mamtra_eval.errors import MeasurementError, UserError
 from mamtra_eval.metrics import Figure, Item, Metric, Reading
+from mamtra_eval.metrics._prompt_cache import PromptCache
+from mamtra_eval.registry import read_options
 from mamtra_eval.speakers import Embedding, SpeakerEncoder
 from mamtra_eval.testset import TestSet
 
@@ -38,10 +45,14 @@ class Similarity(Metric):
     )
     note = "Cosines of different speaker encoders are on different scales."
 
-    def __init__(self, encoder: SpeakerEncoder, resampler: str = "soxr") -> None:
+    def __init__(
+        self, encoder: SpeakerEncoder, resampler: str = "soxr", *, cache: bool = True
+    ) -> None:
         rates.check(resampler)
         self._encoder = encoder
         self.resampler = resampler
+        self.batch_size = encoder.batch_size
+        self._keep = cache
         self._prompts: dict[tuple[Path, int, int], Embedding] = {}
 
     def signature(self) -> str:
@@ -60,23 +71,67 @@ class Similarity(Metric):
 
     def measure(self, item: Item) -> Reading:
         """Compare the clip with its prompt."""
-        if item.prompt_audio is None:
-            raise MeasurementError("the utterance has no prompt audio to compare with")
-        prompt = self._embed_prompt(item, item.prompt_audio)
-        clip = self._encoder.embed(item.at_16k(self.resampler))
-        return Reading({"cosine": float(np.dot(clip.astype(np.float64), prompt))})
+        prompt = self._prompt(item)
+        return _compare(self._encoder.embed(item.at_16k(self.resampler)), prompt)
 
-    def _embed_prompt(self, item: Item, path: Path) -> Embedding:
+    def measure_many(self, items: Sequence[Item]) -> list[Reading | Exception]:
+        """The same of several clips; those of exactly one length are embedded together."""
+        if self.batch_size == 1:
+            return one_by_one(self.measure, items)
+        clips = one_by_one(lambda item: item.at_16k(self.resampler), items)
+        sizes = [
+            f"failed {position}" if isinstance(clip, Exception) else len(clip)
+            for position, clip in enumerate(clips)
+        ]
+        return in_batches(self._measure_batch, items, by_equal_size(sizes, self.batch_size))
+
+    def _measure_batch(self, items: list[Item]) -> list[Reading | Exception]:
+        """Clips of exactly one length."""
+        prompts = one_by_one(self._prompt, items)
+        embeddings = self._encoder.embed_many([item.at_16k(self.resampler) for item in items])
+        found: list[Reading | Exception] = []
+        for prompt, embedding in zip(prompts, embeddings, strict=True):
+            if isinstance(prompt, Exception):
+                found.append(prompt)
+            elif isinstance(embedding, Exception):
+                found.append(embedding)
+            else:
+                found.append(_compare(embedding, prompt))
+        return found
+
+    def _prompt(self, item: Item) -> Embedding:
+        """The embedding of an item's prompt: of this process, of the user's cache, or made."""
+        path = item.prompt_audio
+        if path is None:
+            raise MeasurementError("the utterance has no prompt audio to compare with")
         try:
             stat = path.stat()
             # With time and size, so that a file replaced under the same name is read again.
             key = (path, stat.st_mtime_ns, stat.st_size)
             if key not in self._prompts:
-                prompt = replace(item, path=path, prompt_audio=None)
-                self._prompts[key] = self._encoder.embed(prompt.at_16k(self.resampler))
+                self._prompts[key] = self._embed_prompt(replace(item, path=path, prompt_audio=None))
         except (MeasurementError, OSError) as error:
             raise MeasurementError(f"prompt: {error}") from error
         return self._prompts[key]
+
+    def _embed_prompt(self, prompt: Item) -> Embedding:
+        def embed() -> Embedding:
+            return self._encoder.embed(prompt.at_16k(self.resampler))
+
+        if not self._keep:
+            return embed()
+        kept = PromptCache(f"{self.signature()}|resample:{rates.signature(self.resampler)}")
+        return kept.get(audio.sha256(prompt.path), embed)
+
+
+def _compare(clip: Embedding, prompt: Embedding) -> Reading:
+    return Reading({"cosine": float(np.dot(clip.astype(np.float64), prompt))})
+
+
+def fast(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the encoder in fast mode."""
+    encoder = str(options.get("encoder") or DEFAULT_ENCODER)
+    return dict(getattr(registry.load("speakers", encoder), "FAST", {}))
 
 
 def create(options: Mapping[str, Any]) -> Metric:
@@ -84,4 +139,5 @@ def create(options: Mapping[str, Any]) -> Metric:
     rest = dict(options)
     encoder = str(rest.pop("encoder", None) or DEFAULT_ENCODER)
     resampler = str(rest.pop("resample", None) or "soxr")
-    return Similarity(registry.create("speakers", encoder, rest), resampler)
+    keep = read_options("similarity", {"cache": rest.pop("cache", True)}, {"cache": True})["cache"]
+    return Similarity(registry.create("speakers", encoder, rest), resampler, cache=keep)

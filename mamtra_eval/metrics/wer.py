@@ -15,12 +15,14 @@ For Chinese the words are characters.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
 from mamtra_eval import rates, registry
-from mamtra_eval.asr import Recognizer
+from mamtra_eval.asr import Recognizer, Transcript
+from mamtra_eval.audio import Samples
+from mamtra_eval.batching import attempt, by_size, in_batches, one_by_one
 from mamtra_eval.errors import MeasurementError, UserError
 from mamtra_eval.metrics import Aggregate, Figure, Item, Metric, Reading
 from mamtra_eval.normalize import Normalizer
@@ -75,6 +77,7 @@ class WordErrorRate(Metric):
         self.recognizer = recognizer
         self.normalizer = normalizer
         self.resampler = resampler
+        self.batch_size = recognizer.batch_size
 
     def signature(self) -> str:
         """Recogniser, normaliser and the version of the edit distance."""
@@ -95,11 +98,47 @@ class WordErrorRate(Metric):
 
     def measure(self, item: Item) -> Reading:
         """Counts of errors and words, with transcript and alignment as evidence."""
-        reference = self._reference(item.text, item.language)
+        self._reference(item.text, item.language)  # what has no words need not be heard
         heard = self.recognizer.of_file(item.path) or self.recognizer.transcribe(
             item.at_16k(self.resampler), item.language
         )
+        return self._count(item, heard)
+
+    def measure_many(self, items: Sequence[Item]) -> list[Reading | Exception]:
+        """The same of several clips; those with about as much to say are heard together."""
+        if self.batch_size == 1:
+            return one_by_one(self.measure, items)
+        lengths = [len(item.text) for item in items]
+        return in_batches(self._measure_batch, items, by_size(lengths, self.batch_size))
+
+    def _measure_batch(self, items: list[Item]) -> list[Reading | Exception]:
+        """Clips of one test set, hence of one language."""
+        found: list[Reading | Exception | None] = [None] * len(items)
+        there: list[int] = []
+        clips = []
+        for position, item in enumerate(items):
+            samples = attempt(self._audible, item)
+            if isinstance(samples, Exception):
+                found[position] = samples
+            else:
+                there.append(position)
+                clips.append(samples)
+        heard = self.recognizer.transcribe_many(clips, items[0].language) if clips else []
+        for position, transcript in zip(there, heard, strict=True):
+            found[position] = (
+                transcript
+                if isinstance(transcript, Exception)
+                else self._count(items[position], transcript)
+            )
+        return [result for result in found if result is not None]
+
+    def _audible(self, item: Item) -> Samples:
+        self._reference(item.text, item.language)
+        return item.at_16k(self.resampler)
+
+    def _count(self, item: Item, heard: Transcript) -> Reading:
         hypothesis = self.normalizer.heard(heard.text, item.language)
+        reference = self._reference(item.text, item.language)
         return count_edits(reference, hypothesis, {"transcript": heard.text, **heard.evidence})
 
     def failed_counts(self, text: str, language: str) -> dict[str, float]:
@@ -143,6 +182,12 @@ def _alignment(output: Any) -> list[tuple[str, str, str]]:  # noqa: ANN401 -- ji
         right += [""] * (length - len(right))
         rows += [(chunk.type, *pair) for pair in zip(left, right, strict=True)]
     return rows
+
+
+def fast(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the recogniser in fast mode."""
+    backend = str(options.get("backend") or DEFAULT_BACKEND)
+    return dict(getattr(registry.load("asr", backend), "FAST", {}))
 
 
 def create(options: Mapping[str, Any]) -> WordErrorRate:

@@ -19,7 +19,6 @@ SpeechBrain itself takes 0.25 as the border between one voice and two.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -28,12 +27,13 @@ from typing import Any
 
 import numpy as np
 
-from mamtra_eval import audio
+from mamtra_eval import audio, devices
 from mamtra_eval.audio import Samples
 from mamtra_eval.errors import MeasurementError, MissingExtra, describe
 from mamtra_eval.extras import extra_version, import_extra
 from mamtra_eval.registry import read_options
 from mamtra_eval.speakers import Embedding, SpeakerEncoder
+from mamtra_eval.weights import cache
 
 PACKAGES = ("speechbrain", "torchaudio")
 NEEDS = ("the speaker encoder speechbrain", "speechbrain", "speaker")
@@ -83,9 +83,8 @@ class SpeechBrainEncoder(SpeakerEncoder):
         """Where the files are put: apart for each source, and for each content of a folder."""
         if self._savedir:
             return Path(self._savedir).absolute()
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         name = f"{self.folder.name}-{self._sha256[:8]}" if self.folder else self.source
-        return cache / "mamtra-eval" / "speechbrain" / name.replace("/", "--")
+        return cache() / "mamtra-eval" / "speechbrain" / name.replace("/", "--")
 
     @cached_property
     def _sha256(self) -> str:
@@ -106,7 +105,7 @@ class SpeechBrainEncoder(SpeakerEncoder):
                 source=str(self.folder or self.source),
                 savedir=str(self.savedir),
                 overrides=overrides,
-                run_opts={"device": self.device or _best_device()},
+                run_opts={"device": devices.choose(self.device)},
             )
         except Exception as error:  # of the hub, the file system, the hyperparameters
             raise MissingExtra(
@@ -142,9 +141,3 @@ def create(options: Mapping[str, Any]) -> SpeechBrainEncoder:
 def _is_folder(source: str) -> bool:
     """Whether a source is meant as a folder: it is one, or no name of the form OWNER/NAME."""
     return Path(source).is_dir() or re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", source) is None
-
-
-def _best_device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"

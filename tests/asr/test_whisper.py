@@ -143,3 +143,41 @@ def test_a_file_that_holds_no_weights(whisper: Any, tmp_path: Path) -> None:
     path.write_bytes(b"nonsense")
     with pytest.raises(MissingExtra, match=r"broken\.pt: whisper can't load these weights"):
         backend.create({"model": str(path), "device": "cpu"}).transcribe(noise(1.0), "en")
+
+
+@pytest.mark.filterwarnings("ignore")  # the package leaves a file open
+def test_a_batch_writes_what_single_clips_write(tiny: Path) -> None:
+    clips = [noise(seconds) for seconds in (0.5, 3.0, 1.0, 31.0)] + [np.zeros(8000, np.float32)]
+    single = backend.create({"model": str(tiny), "device": "cpu"})
+    batched = backend.create({"model": str(tiny), "device": "cpu", "batch_size": 4})
+    assert batched.signature() == f"{single.signature()}|batch:4"
+    alone = [single.transcribe(samples, "en") for samples in clips]
+    assert len({heard.text for heard in alone}) > 2  # so that a mix-up would show
+    for together, apart in zip(batched.transcribe_many(clips, "en"), alone, strict=True):
+        assert together.text == apart.text
+        assert together.evidence.keys() == apart.evidence.keys()
+
+
+@pytest.mark.filterwarnings("ignore")  # the package leaves a file open
+def test_the_package_s_own_loop_is_seeded_by_the_clip(tiny: Path) -> None:
+    import torch
+
+    options = {"model": str(tiny), "device": "cpu", "method": "transcribe"}
+    made = backend.create(options)
+    assert "|decoding:transcribe-fallback-seeded|" in made.signature()
+    one, other = noise(2.0), noise(1.0)
+    torch.manual_seed(5)
+    first = made.transcribe(one, "en")
+    assert first.evidence["temperature"] == 1.0  # nonsense looks bad at every temperature
+    made.transcribe(other, "en")
+    torch.manual_seed(7)
+    state = torch.random.get_rng_state()
+    assert made.transcribe(one, "en") == first
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert made.transcribe(np.zeros(16000, np.float32), "en").text == ""
+
+
+@pytest.mark.parametrize(("option", "value"), [("method", "decod"), ("precision", "fp8")])
+def test_options_that_are_none(option: str, value: str) -> None:
+    with pytest.raises(UserError, match=f"no {option}.* named '{value}'"):
+        backend.create({option: value})

@@ -9,18 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny_whisper import write_model
 
 from mamtra_eval import audio
 from mamtra_eval.asr import whisper_hf as backend
 from mamtra_eval.errors import MeasurementError, MissingExtra
 
 transformers = pytest.importorskip("transformers")
-
-SPECIAL = (
-    "<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|zh|>", "<|translate|>",
-    "<|transcribe|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>",
-)  # fmt: skip
-LENGTH = 24
 
 
 def noise(seconds: float, seed: int = 0) -> audio.Samples:
@@ -30,38 +25,7 @@ def noise(seconds: float, seed: int = 0) -> audio.Samples:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as the hub has it: one token a byte, half precision, one layer a side."""
-    from tokenizers.pre_tokenizers import ByteLevel
-
-    folder = tmp_path_factory.mktemp("tiny-whisper")
-    alphabet = sorted(ByteLevel.alphabet())
-    tokenizer = transformers.WhisperTokenizer(
-        vocab={letter: index for index, letter in enumerate(alphabet)}, merges=[]
-    )
-    tokenizer.add_special_tokens({"additional_special_tokens": [*SPECIAL]})
-    ids = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL}
-    end, begin = ids["<|endoftext|>"], ids["<|startoftranscript|>"]
-    size = len(tokenizer) + 1501  # timestamps
-    common = {"eos_token_id": end, "pad_token_id": end, "decoder_start_token_id": begin}
-    torch.manual_seed(0)
-    network = transformers.WhisperForConditionalGeneration(
-        transformers.WhisperConfig(
-            vocab_size=size, d_model=16, encoder_layers=1, decoder_layers=1,
-            encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=32,
-            decoder_ffn_dim=32, num_mel_bins=80, max_target_positions=64, bos_token_id=end,
-            init_std=0.6, **common,
-        )
-    ).half()  # fmt: skip
-    network.generation_config = transformers.GenerationConfig(
-        is_multilingual=True, lang_to_id={token: ids[token] for token in ("<|en|>", "<|zh|>")},
-        task_to_id={name: ids[f"<|{name}|>"] for name in ("transcribe", "translate")},
-        no_timestamps_token_id=ids["<|notimestamps|>"], prev_sot_token_id=ids["<|startofprev|>"],
-        max_length=LENGTH, suppress_tokens=[*range(len(alphabet), size)], **common,
-    )  # fmt: skip
-    network.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    transformers.WhisperFeatureExtractor(feature_size=80).save_pretrained(folder)
-    return folder
+    return write_model(tmp_path_factory.mktemp("tiny-whisper"))
 
 
 @pytest.fixture(scope="module")
@@ -171,3 +135,40 @@ def test_models_of_english_alone(model: Path, tmp_path: Path) -> None:
     assert made.transcribe(noise(1), "en").text
     with pytest.raises(MeasurementError, match="knows English only"):
         made.transcribe(noise(1), "zh")
+
+
+def test_a_batch_writes_the_tokens_that_single_clips_write(
+    model: Path, made: backend.WhisperHF, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clips = [noise(seconds, seed) for seed, seconds in enumerate((0.5, 3.0, 31.0, 1.0, 2.0, 7.0))]
+    batched = backend.create({"model": str(model), "batch_size": 8})
+    assert batched.signature() == f"{made.signature()}|batch:8"
+    network, _ = batched._model
+    rows: list[list[int]] = []
+    generate = network.generate
+
+    def spy(*arguments: Any, **keywords: Any) -> Any:
+        tokens = generate(*arguments, **keywords)
+        rows.extend(tokens.tolist())
+        return tokens
+
+    monkeypatch.setattr(network, "generate", spy)
+    together = batched.transcribe_many([*clips, np.zeros(16000, np.float32)], "en")
+    assert len(rows) == len(clips)  # silence is not asked about
+    assert together[:-1] == [made.transcribe(samples, "en") for samples in clips]
+    assert len({heard.text for heard in together}) == len(together)
+    assert together[-1].text == ""
+    for samples, row in zip(clips, list(rows), strict=True):
+        batched.transcribe(samples, "en")
+        assert rows[-1] == row[: len(rows[-1])]
+        assert set(row[len(rows[-1]) :]) <= {network.generation_config.pad_token_id}
+
+
+def test_half_precision_where_it_is_asked_for(model: Path) -> None:
+    half = backend.create({"model": str(model), "precision": "fp16", "device": "cpu"})
+    assert "|precision:fp16|" in half.signature()
+    assert {parameter.dtype for parameter in half._model[0].parameters()} == {torch.float16}
+    assert half.transcribe(noise(1), "en").text
+    # On a CPU half precision would be slower, not faster.
+    auto = backend.create({"model": str(model), "precision": "auto", "device": "cpu"})
+    assert "|precision:fp32|" in auto.signature()

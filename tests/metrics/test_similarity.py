@@ -34,6 +34,13 @@ class CountingEncoder(SpeakerEncoder):
         return "encoder:counting"
 
 
+@pytest.fixture(autouse=True)
+def cache(monkeypatch, tmp_path):
+    """An empty cache of prompts."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
 @pytest.fixture
 def counting():
     metric = similarity.create({})
@@ -118,3 +125,90 @@ def test_stereo_and_44100_hz_agree(tmp_path):
                for path in (plain, stereo, fast)]  # fmt: skip
     assert cosines[1] == pytest.approx(cosines[0], abs=1e-6)
     assert cosines[2] == pytest.approx(cosines[0], abs=0.01)
+
+
+def with_encoder(**options):
+    metric = similarity.create(options)
+    metric.__dict__["_encoder"] = CountingEncoder()
+    return metric
+
+
+def test_a_prompt_is_embedded_once_for_all_processes_and_runs(cache, tmp_path):
+    clip = write(tmp_path / "clip.wav", np.full(1600, 0.9))
+    prompt = write(tmp_path / "prompt.wav", np.full(1600, 0.1))
+    elsewhere = write(tmp_path / "other-name.wav", np.full(1600, 0.1))
+    first, second = with_encoder(), with_encoder()
+    value = first.measure(item(clip, prompt)).counts
+    assert second.measure(item(clip, elsewhere)).counts == value
+    assert (first._encoder.calls, second._encoder.calls) == (2, 1)
+
+    other = with_encoder(resample="sinc")
+    other.measure(item(clip, prompt))
+    without = with_encoder(cache=False)
+    without.measure(item(clip, prompt))
+    assert (other._encoder.calls, without._encoder.calls) == (2, 2)
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"\x93NUMPY\x01\x00"])
+def test_a_damaged_cache_is_made_anew(cache, tmp_path, content):
+    clip = write(tmp_path / "clip.wav", np.full(1600, 0.9))
+    prompt = write(tmp_path / "prompt.wav", np.full(1600, 0.1))
+    value = with_encoder().measure(item(clip, prompt)).counts
+    (kept,) = cache.rglob("*.npy")
+    kept.write_bytes(content)
+    assert with_encoder().measure(item(clip, prompt)).counts == value
+    again = with_encoder()
+    again.measure(item(clip, prompt))
+    assert again._encoder.calls == 1
+
+
+def test_a_cache_that_can_t_be_written_is_done_without(monkeypatch, tmp_path):
+    file = tmp_path / "a-file"
+    file.write_bytes(b"")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(file))
+    clip = write(tmp_path / "clip.wav", np.full(1600, 0.9))
+    assert with_encoder().measure(item(clip, clip)).counts["cosine"] == pytest.approx(1.0)
+
+
+class BatchingEncoder(CountingEncoder):
+    """Notes the lengths of what it gets together."""
+
+    batch_size = 3
+
+    def __init__(self):
+        super().__init__()
+        self.batches = []
+
+    def embed_many(self, clips):
+        self.batches.append([len(samples) for samples in clips])
+        if any(samples[0] == 0 for samples in clips):
+            raise RuntimeError("out of memory")
+        return super().embed_many(clips)
+
+
+def test_only_clips_of_one_length_are_embedded_together(tmp_path):
+    sizes = [1600, 800, 1600, 1600, 800, 1600, 400]
+    prompt = write(tmp_path / "prompt.wav", np.full(1600, 0.1))
+    paths = [write(tmp_path / f"{i}.wav", np.full(n, 0.1 * (i + 1))) for i, n in enumerate(sizes)]
+    items = [item(path, prompt) for path in paths]
+    items += [item(tmp_path / "gone.wav", prompt), item(paths[0], None)]
+
+    metric = similarity.Similarity(encoder := BatchingEncoder())
+    found = metric.measure_many(items)
+    alone = similarity.Similarity(CountingEncoder())
+    for index, reading in enumerate(found[: len(sizes)]):
+        assert reading.counts == alone.measure(items[index]).counts
+    assert "gone.wav" in str(found[-2])
+    assert "no prompt" in str(found[-1])
+    assert all(len(set(batch)) == 1 and len(batch) <= 3 for batch in encoder.batches)
+    assert max(map(len, encoder.batches)) == 3
+
+
+def test_a_batch_that_fails_as_a_whole_costs_only_the_clip_that_did_it(tmp_path):
+    prompt = write(tmp_path / "prompt.wav", np.full(1600, 0.1))
+    bad = write(tmp_path / "bad.wav", np.zeros(1600))
+    good = write(tmp_path / "good.wav", np.full(1600, 0.5))
+    metric = similarity.Similarity(BatchingEncoder())
+    found = metric.measure_many([item(good, prompt), item(bad, prompt), item(good, prompt)])
+    assert found[0].counts == found[2].counts
+    assert str(found[1]) == "out of memory"
