@@ -22,7 +22,7 @@ from mamtra_eval.errors import UserError, unknown_name
 MAX_TIMEOUT_S = 7 * 86400.0
 MAX_RESAMPLES = 1_000_000
 MODES = ("strict", "fast")
-DEFAULT_METRICS = ("wer", "similarity", "dnsmos", "health")
+DEFAULT_METRICS = ("wer", "similarity", "dnsmos", "health", "failures")
 
 
 @dataclass

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,14 @@ from mamtra_eval import agreement, audio, entering, provenance, registry
 from mamtra_eval import config as configuration
 from mamtra_eval import plan as planning
 from mamtra_eval.config import RunConfig
+from mamtra_eval.errors import UserError, describe
 from mamtra_eval.executors.local import LocalExecutor
-from mamtra_eval.metrics import Item, Reading
+from mamtra_eval.metrics import Item, Metric, Reading
 from mamtra_eval.plan import Plan
 from mamtra_eval.progress import Advance, Progress, Silent
 from mamtra_eval.reader import DATABASE
 from mamtra_eval.rows import ClipKey, ClipRow
-from mamtra_eval.stages import Failure, Made, Scorer, ScoreTask, Synthesizer, Taken
+from mamtra_eval.stages import Failure, Made, Scorer, ScoreTask, Synthesizer, Taken, checked
 from mamtra_eval.store import Store, now
 from mamtra_eval.systems import Request, System
 
@@ -60,6 +61,7 @@ def evaluate(
         show = progress or Silent()
         synthesize(plan, store, show)
         score(plan, store, show)
+        derive(plan, store)
         agree(plan, store, show)
         store.set_meta("finished", now())
     return folder
@@ -129,6 +131,43 @@ def _taken_together(plan: Plan, n: int, workers: int) -> int:
     """
     most = max(metric.batch_size for metric in plan.metrics.values())
     return 1 if most == 1 else min(2 * most, math.ceil(n / workers))
+
+
+def derive(plan: Plan, store: Store) -> None:
+    """Work out the readings that follow from other readings, where those are there."""
+    derived = {name: metric for name, metric in plan.metrics.items() if metric.sources}
+    if not derived:
+        return
+    found: dict[tuple[ClipKey, str], Reading | str] = {
+        (row.key, row.metric): row.reading or (row.error or "") for row in store.readings()
+    }
+    for task in _all_tasks(plan, store):
+        key = _key(task)
+        for name, metric in derived.items():
+            sources = {source: found.get((key, source)) for source in metric.sources}
+            if (key, name) in found or None in sources.values():
+                continue
+            result = _derived(metric, task.item, sources)
+            if isinstance(result, Reading):
+                store.add_reading(key, name, result, 0.0)
+            else:
+                store.fail_reading(key, name, result)
+
+
+def _derived(
+    metric: Metric, item: Item, sources: Mapping[str, Reading | str | None]
+) -> Reading | str:
+    """A derived reading, or why there is none."""
+    failed = [f"{name}: {why}" for name, why in sources.items() if isinstance(why, str)]
+    if failed:
+        return "; ".join(failed)
+    readings = {name: found for name, found in sources.items() if isinstance(found, Reading)}
+    try:
+        return checked(metric.derive(item, readings), metric)
+    except UserError:
+        raise
+    except Exception as error:  # a failure is a row, never the run's end
+        return describe(error)
 
 
 def agree(plan: Plan, store: Store, progress: Progress) -> None:
@@ -247,7 +286,11 @@ def _score_tasks(plan: Plan, store: Store) -> list[ScoreTask]:
     done = store.reading_keys()
     tasks = []
     for task in _all_tasks(plan, store):
-        missing = tuple(name for name in plan.metrics if (_key(task), name) not in done)
+        missing = tuple(
+            name
+            for name, metric in plan.metrics.items()
+            if not metric.sources and (_key(task), name) not in done
+        )
         if missing:
             tasks.append(replace(task, metrics=missing))
     if any(metric.batch_size > 1 for metric in plan.metrics.values()):
@@ -268,6 +311,8 @@ def _all_tasks(plan: Plan, store: Store) -> Iterator[ScoreTask]:
                 store.folder / row.path,
                 utterance.prompt_audio,
                 plan.testset.language,
+                utterance.prompt_text,
+                row.duration_s,
             )
             yield ScoreTask(
                 row.key.system, row.key.repeat, item, row.sha256 or "", tuple(plan.metrics)

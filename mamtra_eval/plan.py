@@ -26,6 +26,8 @@ from mamtra_eval.testset import TestSet, combine
 T = TypeVar("T")
 SECTIONS = ("asr", "speaker", "dnsmos", "health", "utmos", "second")
 """Sections of the configuration that hold options of packaged metrics."""
+SECOND_OPINION = ("second_wer", "opinion")
+"""Metrics of a run that names a second recogniser."""
 TRANSCRIPTS = "transcripts"
 """The system that is texts, and not speech."""
 _IN_IDENTITY = (*SECTIONS, "options", "mode", "limit", "repeats", "seed")
@@ -200,10 +202,11 @@ def _metrics(
     metrics: dict[str, Metric] = {}
     options: dict[str, dict[str, Any]] = {}
     notes: list[str] = []
-    for name in dict.fromkeys(DEFAULT_METRICS if config.metrics is None else config.metrics):
+    for name in _names(config):
         found = metric_options(name, config, testset)
         metric: Metric = registry.create("metrics", name, found)
         try:
+            _check_sources(metric, metrics)
             metric.check(testset)
             metric.signature()  # so that what is not installed shows before anything is made
         except UserError as error:
@@ -221,6 +224,26 @@ def _metrics(
             "no metric is left to take", fix=" ".join(notes) or "Name one: --metrics wer."
         )
     return metrics, options, notes
+
+
+def _names(config: RunConfig) -> list[str]:
+    """The metrics asked for, each behind those that it is worked out from."""
+    wanted = config.metrics
+    if wanted is None:
+        wanted = [*DEFAULT_METRICS, *(SECOND_OPINION if config.second else ())]
+    found: dict[str, None] = {}
+    for name in wanted:
+        if config.metrics is not None and name in registry.plugins("metrics"):
+            found |= dict.fromkeys(getattr(registry.load("metrics", name), "SOURCES", ()))
+        found[name] = None
+    return [*found]
+
+
+def _check_sources(metric: Metric, there: Mapping[str, Metric]) -> None:
+    if lacking := [name for name in metric.sources if name not in there]:
+        raise UserError(
+            f"it is worked out from {' and '.join(metric.sources)}, and {lacking[0]} isn't measured"
+        )
 
 
 def _recipe_lacks(recipe: str, metric: str, error: MissingExtra) -> MissingExtra:
@@ -266,6 +289,9 @@ def metric_options(name: str, config: RunConfig, testset: TestSet) -> dict[str, 
     if own.get("backend", meant) != meant:  # a test set's grammar is for one recogniser
         given = {key: value for key, value in given.items() if key == "normalizer"}
     found = {**given, **own}
+    if section == "second":  # two opinions of one text: both by one rule
+        rule = metric_options("wer", config, testset).get("normalizer")
+        found = {**({"normalizer": rule} if rule else {}), **found}
     if config.mode == "fast":
         faster = getattr(registry.load("metrics", name), "fast", None)
         found = {**(faster(found) if faster else {}), **found}

@@ -3,13 +3,15 @@
 A plugin module offers ``create(options) -> Metric``. A metric turns one ``Item`` into one
 ``Reading`` of additive counts; the figures of a report (rates, means, intervals) are derived from
 the counts by the recipe in ``figures``, so that they can be pooled, resampled and recomputed.
+A metric with ``sources`` is worked out from other metrics' readings of the same clip (``Derived``);
+its module names them as ``SOURCES``, too.
 A module may offer ``fast(options)``: options that it takes in ``mode: fast``, under the user's.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +34,8 @@ class Item:
     path: Path
     prompt_audio: Path | None = None
     language: str = "en"
+    prompt_text: str | None = None
+    duration_s: float | None = None
 
     @cached_property
     def clip(self) -> audio.Clip:
@@ -117,6 +121,8 @@ class Metric(ABC):
     """How the audio that it is handed was brought to 16 kHz: a method of ``rates``."""
     note: str = ""
     """What a reader of the report must know about the figures."""
+    sources: tuple[str, ...] = ()
+    """Metrics from whose readings ``derive`` works its own out; nothing is listened to then."""
 
     @abstractmethod
     def signature(self) -> str:
@@ -133,6 +139,10 @@ class Metric(ABC):
         """Readings of several clips in their order; what went wrong with one, in its place."""
         return one_by_one(self.measure, items)
 
+    def derive(self, item: Item, readings: Mapping[str, Reading]) -> Reading:
+        """The reading that follows from those of ``sources``, for a metric that has sources."""
+        raise NotImplementedError(f"{type(self).__name__} has no sources")
+
     def check(self, testset: TestSet) -> None:  # noqa: B027 -- most have nothing to check
         """UserError if no clip of this test set could ever be measured (no prompts, language)."""
 
@@ -140,3 +150,15 @@ class Metric(ABC):
         """The denominators that a clip without a reading has all the same (its words, say)."""
         del text, language
         return {}
+
+
+class Derived(Metric):
+    """A metric that follows from readings of ``sources``; a clip that lacks one has none of it."""
+
+    def measure(self, item: Item) -> Reading:
+        """Never called: there is nothing to listen to."""
+        raise MeasurementError(f"{item.utterance}: worked out from {', '.join(self.sources)}")
+
+    @abstractmethod
+    def derive(self, item: Item, readings: Mapping[str, Reading]) -> Reading:
+        """The reading that follows from those of ``sources``."""

@@ -52,7 +52,7 @@ def _figure(
 class WordErrorRate(Metric):
     """Transcribe, normalise both sides, count the edits."""
 
-    figures = (
+    figures: tuple[Figure, ...] = (
         _figure("wer", "WER, mean of utterances", headline=True),
         _figure("wer_pooled", "WER, pooled", "pooled", headline=True),
         _figure("wer_incl_failed", "WER, failed clips as 100 %", failed=1.0),

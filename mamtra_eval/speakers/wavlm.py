@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mamtra_eval import audio
+from mamtra_eval import audio, devices
 from mamtra_eval import weights as weight_files
 from mamtra_eval.audio import Samples
 from mamtra_eval.errors import MeasurementError, MissingExtra, UserError, describe
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from mamtra_eval.speakers._wavlm import WavLMConfig
 
 DEFAULTS: dict[str, Any] = {"weights": None, "device": None, "batch_size": 1}
+FAST = {"batch_size": 16}
 FILE = "wavlm_large_finetune.pth"
 SHA256 = "51f07e3b94d9e0262a6a675ef5a087be3dd09e8c62e9d886827f44f82fe7f94b"
 URL = (
@@ -149,11 +150,10 @@ class WavLMEncoder(SpeakerEncoder):
 
     @cached_property
     def _network(self) -> SpeakerNetwork:
-        import torch
 
         network = self._empty()
         network.load_state_dict(self._state, assign=True)
-        device = self._device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = devices.choose(self._device)
         try:
             network = network.float().to(device)
         except (RuntimeError, AssertionError) as error:  # no such device, no memory

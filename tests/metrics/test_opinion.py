@@ -1,0 +1,134 @@
+"""The second opinion: by hand, as a property, and in a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mamtra_eval import config as configuration
+from mamtra_eval import pipeline, results
+from mamtra_eval import plan as planning
+from mamtra_eval.errors import MeasurementError, UserError
+from mamtra_eval.metrics import Item, Reading, opinion, second_wer
+from mamtra_eval.metrics.wer import count_edits
+from mamtra_eval.reader import RunReader
+
+ITEM = Item("u", "text", Path("u.wav"))
+
+
+def compare(text: str, first: str, second: str, other: str | None = None) -> Reading:
+    readings = {
+        "wer": count_edits(text, first, {"transcript": first}),
+        "second_wer": count_edits(other or text, second, {"transcript": second}),
+    }
+    return opinion.create({}).derive(ITEM, readings)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "both", "agree"),
+    [
+        ("a b c d", "a b c d", 0, 1),
+        ("a x c d", "a b c d", 0, 0),  # one alone
+        ("a x c d", "a y c d", 1, 0),  # both, and heard otherwise
+        ("a c d", "a x c d", 1, 0),  # missing to one, another word to the other
+        ("a b c d e", "a b c d f g", 1, 0),  # one word more at least
+        ("e a b c d", "a b c d e", 0, 0),  # at other places
+        ("x b c y", "x b c y", 2, 1),
+        ("", "", 4, 1),
+    ],
+)
+def test_errors_that_both_find(first: str, second: str, both: int, agree: int) -> None:
+    found = compare("a b c d", first, second)
+    assert found.counts == {"errors": both, "words": 4, "agree": agree}
+    assert found.evidence == {"agree": bool(agree), "second_transcript": second}
+
+
+WORDS = st.lists(st.sampled_from("abc"), min_size=1, max_size=6).map(" ".join)
+
+
+@given(WORDS, WORDS, WORDS)
+def test_never_more_than_either_finds(text: str, first: str, second: str) -> None:
+    both = compare(text, first, second).counts["errors"]
+    assert both == compare(text, second, first).counts["errors"]
+    for heard in (first, second):
+        assert both <= count_edits(text, heard, {}).counts["errors"]
+    assert compare(text, first, first).counts["errors"] == count_edits(text, first, {}).counts[
+        "errors"]  # fmt: skip
+
+
+def test_two_text_rules_can_t_be_compared() -> None:
+    with pytest.raises(MeasurementError, match="one text rule"):
+        compare("a b", "a b", "a", other="ab")
+
+
+def test_a_second_recogniser_must_be_named() -> None:
+    with pytest.raises(UserError, match=r"--set second\.backend=NAME"):
+        second_wer.create({})
+
+
+def _config(testset: Path, **settings: object) -> configuration.RunConfig:
+    return configuration.build(
+        {"testset": str(testset), "systems": {"r": "recorded", "n": "noise"}, **settings}
+    )
+
+
+def test_a_run_with_a_second_recogniser_has_both_opinions(
+    make_list: Callable[..., Path], tmp_path: Path
+) -> None:
+    testset = make_list(n=3)
+    settings = {"second": {"backend": "pocketsphinx", "grammar": "digits"}, "asr": {}}
+    config = _config(testset, metrics=["opinion"], **settings)
+    folder = pipeline.evaluate(config, tmp_path / "run")
+    with RunReader(folder) as store:
+        found = results.collect(store)
+        readings = [row for row in store.readings() if row.metric == "opinion"]
+    assert [metric.name for metric in found.metrics] == ["wer", "second_wer", "opinion"]
+    assert "grammar:digits" in found.metrics[1].signature
+    assert "grammar" not in found.metrics[0].signature
+    assert len(readings) == 6
+    assert all(row.reading for row in readings)
+    for system in found.systems:
+        agreed = system.values["opinion"]
+        assert agreed.n == 3
+        for name in ("wer", "second_wer"):
+            assert agreed.estimate.value <= system.values[name].estimate.value
+    # Naming the recogniser is enough; both sides are read by one rule.
+    plan = planning.make(_config(testset, second={"backend": "supplied"}, asr={
+        "normalizer": "f5_tts"}))  # fmt: skip
+    assert {"second_wer", "opinion"} <= set(plan.metrics)
+    assert "norm:f5-tts-1" in plan.metrics["second_wer"].signature()
+
+
+def test_what_a_source_lacks_is_a_failure_row_and_can_be_retried(
+    make_list: Callable[..., Path], tmp_path: Path
+) -> None:
+    testset = make_list(n=2)
+    (testset.parent / "wavs" / "u1.wav").write_bytes(b"no audio")
+    config = configuration.build(
+        {"testset": str(testset), "systems": {"r": "recorded", "m": str(testset.parent / "wavs")},
+         "metrics": ["failures"], "max_failures": 9}
+    )  # fmt: skip
+    folder = pipeline.evaluate(config, tmp_path / "run")
+    with RunReader(folder) as store:
+        found = results.collect(store)
+    values = found.systems[0].values
+    assert [metric.name for metric in found.metrics] == ["wer", "health", "failures"]
+    # The clip that was never made counts as a failure, and as no kind of failure.
+    assert (values["failures"].n, values["failures"].estimate.value) == (2, 1.0)
+    assert values["failure_empty"].n == 1
+
+
+def test_derived_metrics_whose_sources_are_left_out_are_left_out_with_a_note(
+    make_list: Callable[..., Path],
+) -> None:
+    testset = make_list(n=1)
+    (testset.parent / "testset.yaml").write_text(
+        "name: s\nlanguage: zh\nlists: {all: {file: meta.lst}}\n"
+    )
+    plan = planning.make(_config(testset))
+    if "wer" not in plan.metrics:
+        assert any(note.startswith("failures was left out: ") for note in plan.notes)
