@@ -6,11 +6,18 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mamtra_eval.metrics import Figure, Reading
+from mamtra_eval.metrics import Figure, Reading, failures
 from mamtra_eval.report._format import COST_NOTE, COSTS
 from mamtra_eval.results import Results, SystemResult, Value
 from mamtra_eval.rows import ClipRow
 from mamtra_eval.statistics.bootstrap import Estimate
+
+
+SHOWN = (
+    *("transcript", "alignment", "flags", "kinds", "agree", "second_transcript"),
+    *failures.TITLES,
+)
+"""Evidence that the page shows; of two metrics with the same, the first's."""
 
 
 def build(results: Results) -> dict[str, Any]:
@@ -84,11 +91,9 @@ def _clip(clip: ClipRow, results: Results) -> dict[str, Any]:
             if figure.headline:
                 values[figure.name] = _single(figure, reading)
         if isinstance(reading, Reading):
-            evidence |= {
-                key: reading.evidence[key]
-                for key in ("transcript", "alignment", "flags")
-                if key in reading.evidence
-            }
+            for key in SHOWN:
+                if key in reading.evidence:
+                    evidence.setdefault(key, reading.evidence[key])
     return {
         "system": clip.key.system,
         "utterance": clip.key.utterance,
@@ -102,7 +107,10 @@ def _clip(clip: ClipRow, results: Results) -> dict[str, Any]:
         "failures": failures,
         "transcript": evidence.get("transcript"),
         "alignment": evidence.get("alignment"),
-        "flags": evidence.get("flags", []),
+        "flags": [*dict.fromkeys([*evidence.get("flags", []), *evidence.get("kinds", [])])],
+        "reasons": {kind: str(evidence[kind]) for kind in evidence.get("kinds", [])},
+        "second": evidence.get("second_transcript"),
+        "agree": evidence.get("agree"),
     }
 
 

@@ -1,6 +1,6 @@
 // What a clip's row unfolds into: texts, word alignment, prompt, failures, the other systems.
 
-const FLAGS = "health"; // the metric whose reading of a clip is its flags
+const FLAGS = ["health", "failures"]; // metrics whose readings of a clip are its flags
 
 const reasonFor = (clip, figure) => clip.failures?.[figure.name] ?? clip.failures?.[figure.metric] ?? null;
 
@@ -11,7 +11,7 @@ const clipFigures = data.figures.reduce((kept, figure) => {
   const repeats = (other) =>
     other.metric === figure.metric && data.clips.every((clip) => value(clip, other) === value(clip, figure));
   const measured = data.clips.some((clip) => Object.hasOwn(clip.values ?? {}, figure.name));
-  if (measured && figure.metric !== FLAGS && !kept.some(repeats)) kept.push(figure);
+  if (measured && !FLAGS.includes(figure.metric) && !kept.some(repeats)) kept.push(figure);
   return kept;
 }, []);
 const clipHeadline = clipFigures.filter((figure) => headline.includes(figure));
@@ -71,7 +71,11 @@ function clipValues(clip) {
   return h("dl", { class: "measures" }, rows);
 }
 
-const flagList = (clip) => (clip.flags ?? []).map((flag) => h("span", { class: "flag" }, flag));
+const flagList = (clip) =>
+  (clip.flags ?? []).map((flag) => h("span", { class: "flag", title: clip.reasons?.[flag] ?? null }, flag));
+
+const reasonList = (clip) =>
+  Object.entries(clip.reasons ?? {}).map(([flag, why]) => spoken("p", { class: "small" }, `${flag}: ${why}`));
 
 const errorLine = (clip) =>
   clip.error ? h("p", { class: "error" }, h("span", { class: "pill worse" }, "failed"), " ", clip.error) : null;
@@ -96,17 +100,20 @@ function detail(index, siblings) {
   const transcript = clip.transcript === null ? null
     : block("Transcript", spoken("p", { class: "said" }, clip.transcript || "(nothing recognised)"));
   const alignment = clip.alignment ? block("Word alignment", wordDiff(clip.alignment), diffLegend()) : null;
+  const second = typeof clip.second !== "string" ? null
+    : block(`Second recogniser${clip.agree ? ": the same words" : ""}`,
+      spoken("p", { class: "said" }, clip.second || "(nothing recognised)"));
   const play = playButton(clip.prompt, `prompt:${clip.prompt}`, `prompt of ${clip.utterance}`);
   const prompt = clip.prompt
     ? block("Prompt", h("p", { class: "inline" }, play, h("code", {}, clip.prompt.startsWith("data:") ? "" : clip.prompt)))
     : null;
-  const flags = clip.flags?.length ? block("Flags", h("p", { class: "inline" }, flagList(clip))) : null;
+  const flags = clip.flags?.length ? block("Flags", h("p", { class: "inline" }, flagList(clip)), ...reasonList(clip)) : null;
   const link = h("a", { class: "small", href: clipHash(clip) }, "Link to this clip");
   const cards = siblings.map((other, place) => compareCard(other, place + 1, other === index));
   return h("div", { class: "detail" },
     errorLine(clip),
     h("div", { class: "columns" },
-      h("div", {}, reference, transcript, alignment),
+      h("div", {}, reference, transcript, alignment, second),
       h("div", {}, block("Measures", clipValues(clip)), flags, prompt, link)),
     cards.length > 1 ? block("The same utterance by every system", h("ol", { class: "cards" }, cards)) : null);
 }

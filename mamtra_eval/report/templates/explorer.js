@@ -16,6 +16,8 @@ const SHOWS = [
   ["failures", "Failures only", isFailure],
   ["errors", "Errors only", (clip) => clip.error !== null],
   ["flagged", "Flagged", (clip) => clip.flags?.length > 0],
+  ...(clips.some((clip) => clip.agree === false)
+    ? [["disputed", "Recognisers disagree", (clip) => clip.agree === false]] : []),
 ];
 
 // Sort keys are numbers computed once, so that sorting never compares texts.
