@@ -64,6 +64,14 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def evaluators(session: nox.Session) -> None:
+    """Run the evaluators' tests with every optional package that installs here."""
+    session.install(TORCH)
+    session.install("-e", ".[asr,zh]", *_groups("test"))
+    session.run("pytest", "-rs", "tests/asr", "tests/speakers", "tests/metrics", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style and format."""
     session.install(*_groups("lint"))

@@ -53,7 +53,8 @@ class RunConfig:
     ``utmos`` and ``second`` hold options of the evaluators; ``options`` those of metrics from
     elsewhere, by section. ``recipe`` names a published protocol, whose options stand under these.
     ``mode`` is ``strict`` (every clip alone, in single precision) or ``fast`` (in batches, on a GPU
-    in half precision where an evaluator has it; a sample is then measured both ways).
+    in half precision where an evaluator has it; a sample is then measured both ways). ``floor``
+    adds the test set's own recordings, in which what is heard wrong is the recogniser's doing.
     """
 
     testset: str = MISSING
@@ -61,6 +62,7 @@ class RunConfig:
     metrics: list[str] | None = None
     recipe: str | None = None
     mode: str = "strict"
+    floor: bool = False
     baseline: str | None = None
     limit: int | None = None
     repeats: int = 1

@@ -20,7 +20,7 @@ from mamtra_eval.metrics import Metric, wer
 from mamtra_eval.recipes import applying
 from mamtra_eval.recipes.applying import SUPPLIED
 from mamtra_eval.systems import Request, System, clip_stem
-from mamtra_eval.targets import SystemSpec
+from mamtra_eval.targets import SystemSpec, is_floor
 from mamtra_eval.testset import TestSet, combine
 
 T = TypeVar("T")
@@ -28,6 +28,8 @@ SECTIONS = ("asr", "speaker", "dnsmos", "health", "utmos", "second")
 """Sections of the configuration that hold options of packaged metrics."""
 SECOND_OPINION = ("second_wer", "opinion")
 """Metrics of a run that names a second recogniser."""
+FLOOR = "ground-truth"
+"""Name of the system that is the test set's own recordings, where ``floor`` adds it."""
 TRANSCRIPTS = "transcripts"
 """The system that is texts, and not speech."""
 _IN_IDENTITY = (*SECTIONS, "options", "mode", "limit", "repeats", "seed")
@@ -87,6 +89,8 @@ def make(config: RunConfig) -> Plan:
     testset = catalogue.load(config.testset, audio=heard).first(config.limit)
     _check_file_names(testset, config.repeats)
     config, recipe_notes = _by_recipe(config, testset)
+    specs, floor_notes = _with_floor(config, specs, testset)
+    config = replace(config, systems={name: spec.target for name, spec in specs.items()})
     identities = {
         name: identify(spec, requests(testset, name, config)) for name, spec in specs.items()
     }
@@ -99,8 +103,19 @@ def make(config: RunConfig) -> Plan:
         identities,
         metrics,
         options,
-        (*recipe_notes, *notes),
+        (*recipe_notes, *floor_notes, *notes),
     )
+
+
+def _with_floor(
+    config: RunConfig, specs: dict[str, SystemSpec], testset: TestSet
+) -> tuple[dict[str, SystemSpec], list[str]]:
+    """The systems with the test set's own recordings among them, if that was asked for."""
+    if not config.floor or any(is_floor(spec.kind, spec.target) for spec in specs.values()):
+        return specs, []
+    if not any(item.ground_truth for item in testset.utterances):
+        return specs, ["There is no floor: the test set has no ground-truth recordings."]
+    return {**specs, FLOOR: targets.parse(FLOOR, "recorded")}, []
 
 
 def _by_recipe(config: RunConfig, testset: TestSet) -> tuple[RunConfig, list[str]]:

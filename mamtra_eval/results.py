@@ -22,6 +22,7 @@ from mamtra_eval.reader import RunReader
 from mamtra_eval.resampling import Ratios, Resampling
 from mamtra_eval.rows import ClipKey, ClipRow, MetricRow, SystemRow
 from mamtra_eval.statistics.bootstrap import Estimate
+from mamtra_eval.targets import is_floor
 from mamtra_eval.testset import Utterance
 
 Readings = dict[tuple[ClipKey, str], Reading | str]
@@ -106,6 +107,8 @@ class Results:
     notes: tuple[str, ...]
     recipe: str | None = None
     """The published protocol that the run follows."""
+    floor: str | None = None
+    """The system that is the test set's own recordings, if one is."""
     agreement: dict[str, Any] = field(default_factory=dict)
     """By metric, how fast and strict scoring agree (``mamtra_eval.agreement``)."""
 
@@ -167,10 +170,27 @@ def collect(store: RunReader) -> Results:
         f"{settings['resamples']} resamples, seed {settings['seed']}",
         created=store.meta("finished") or (starts[-1]["at"] if starts else ""),
         version=str(starts[-1]["mamtra_eval"]) if starts else "unknown",
-        notes=(*store.meta("notes", []), *_agreement_notes(store)),
+        notes=(*store.meta("notes", []), *_floor_notes(store, values), *_agreement_notes(store)),
         recipe=store.meta("recipe"),
+        floor=_floor(store),
         agreement=store.meta("agreement", {}),
     )
+
+
+def _floor(store: RunReader) -> str | None:
+    found = [row.name for row in store.systems() if is_floor(row.kind, row.target)]
+    return found[0] if found else None
+
+
+def _floor_notes(store: RunReader, values: dict[FigureKey, Value]) -> list[str]:
+    name = _floor(store)
+    value = values.get((name, "wer")) if name else None
+    if name is None or value is None or value.estimate is None:
+        return []
+    return [
+        f"The recogniser's own floor: it gets {100 * value.estimate.value:.1f} % of the words of "
+        f"{name}, the test set's own recordings, wrong."
+    ]
 
 
 def _agreement_notes(store: RunReader) -> list[str]:

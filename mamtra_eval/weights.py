@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from mamtra_eval import audio
@@ -76,6 +77,15 @@ def given(path: str, name: str, option: str) -> Path:
     return file
 
 
+def in_hub(hub_id: str, revision: str | None = None) -> Path | None:
+    """The folder of a model in the Hugging Face hub's cache; ``None`` where there is none."""
+    try:
+        hub = import_module("huggingface_hub")
+        return Path(hub.snapshot_download(hub_id, revision=revision, local_files_only=True))
+    except (ImportError, OSError, ValueError):  # no such package, not fetched, no id
+        return None
+
+
 def cache() -> Path:
     """The user's cache (``$XDG_CACHE_HOME``, else ``~/.cache``)."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -88,4 +98,4 @@ def folder() -> Path:
 
 def download(url: str, name: str) -> str:
     """The command that puts a file of a web address into ``folder()``."""
-    return f"curl -L --create-dirs -o '{folder() / name}' '{url}'"
+    return f"curl -fL --create-dirs -o '{folder() / name}' '{url}'"

@@ -38,7 +38,7 @@ from mamtra_eval.audio import Samples
 from mamtra_eval.errors import MeasurementError, MissingExtra, UserError, describe, unknown_name
 from mamtra_eval.extras import extra_version, import_extra
 from mamtra_eval.registry import read_options
-from mamtra_eval.weights import Weights
+from mamtra_eval.weights import Weights, in_hub
 
 PACKAGES = ("faster_whisper",)
 FEATURE, EXTRA = "the recogniser faster_whisper", "asr"
@@ -273,20 +273,11 @@ def _weights(model: str, revision: str | None) -> Weights:
         hub_id = f"{owner}/faster-whisper-{name}"
     return Weights(
         name=f"{hub_id} of faster-whisper",
-        path=_in_cache(hub_id, revision),
+        path=in_hub(hub_id, revision),
         fetch=f"hf download {hub_id}" + (f" --revision {revision}" if revision else ""),
         size=SIZES.get(name.removesuffix(".en"), "of unknown size"),
         option="asr.model",
     )
-
-
-def _in_cache(hub_id: str, revision: str | None) -> Path | None:
-    """The folder of a model in the hub's cache; ``None`` where there is none, or no such cache."""
-    try:
-        hub = import_extra("huggingface_hub", *HUB)
-        return Path(hub.snapshot_download(hub_id, revision=revision, local_files_only=True))
-    except (MissingExtra, OSError, ValueError):
-        return None
 
 
 def _transcript(found: list[Any], temperatures: list[float]) -> Transcript:

@@ -37,7 +37,7 @@ from mamtra_eval.audio import Samples
 from mamtra_eval.errors import MeasurementError, MissingExtra, describe, unknown_name
 from mamtra_eval.extras import extra_version, import_extra
 from mamtra_eval.registry import read_options
-from mamtra_eval.weights import cache
+from mamtra_eval.weights import Weights, cache, given
 
 PACKAGES = ("whisper",)
 NEEDS = ("the recogniser whisper", "openai-whisper", "asr")
@@ -50,6 +50,12 @@ FAST = {"precision": "auto", "batch_size": 32}
 METHODS = ("decode", "transcribe")
 ALIASES = {"large": "large-v3", "turbo": "large-v3-turbo"}
 SIZES = ("tiny", "base", "small", "medium")
+SIZES_SHOWN = {
+    "tiny": "76 MB", "base": "145 MB", "small": "484 MB", "medium": "1.5 GB", "large-v3": "3.1 GB",
+    "large-v3-turbo": "1.6 GB",
+}  # fmt: skip
+SHA256 = {"large-v3": "e5b1a55b89c1367dacf97e3e19bfd829a01529dbfdeefa8caeb59b3f1b81dadb"}
+"""Of the published files: it stands in their addresses."""
 MODELS = {
     *(f"{size}{suffix}" for size in SIZES for suffix in ("", ".en")),
     *("large-v1", "large-v2", "large-v3", "large-v3-turbo", *ALIASES),
@@ -169,22 +175,36 @@ class Whisper(Recognizer):
             raise MissingExtra(
                 f"whisper can't load these weights ({describe(error)})",
                 where=str(self.weights),
-                fix=f"Fetch them again, or try asr.device=cpu or a smaller asr.model. "
-                f"{_how_to_fetch(self.name)}",
+                fix="Fetch them again, or try asr.device=cpu or a smaller asr.model.",
             ) from error
 
     def _require_weights(self) -> None:
-        if not self.weights.is_file():
-            raise MissingExtra(
-                f"the weights of whisper's model {self.name} are not here",
-                where=str(self.weights),
-                fix=_how_to_fetch(self.name),
-            )
+        if self.name in MODELS:
+            _published(self.name).require()
+        else:
+            given(str(self.weights), self.name, "asr.model")
 
 
 def create(options: Mapping[str, Any]) -> Whisper:
     """A recogniser with the given options; nothing heavy is imported yet."""
     return Whisper(**read_options("whisper", options, DEFAULTS))
+
+
+def weights() -> list[Weights]:
+    """What it loads by default."""
+    return [_published(DEFAULTS["model"])]
+
+
+def _published(name: str) -> Weights:
+    """Weights with a name, where the package's own downloader puts them."""
+    return Weights(
+        name=f"{name} of openai-whisper",
+        path=cache() / "whisper" / f"{name}.pt",
+        fetch=f"python -c \"import whisper; whisper.load_model('{name}')\"",
+        size=SIZES_SHOWN.get(name.removesuffix(".en"), "of unknown size"),
+        option="asr.model",
+        sha256=SHA256.get(name),
+    )
 
 
 def _find_weights(model: str) -> tuple[Path, str]:
@@ -197,15 +217,6 @@ def _find_weights(model: str) -> tuple[Path, str]:
     error = unknown_name("model of whisper", model, MODELS)
     error.fix = f"{error.fix} Or give the path of a .pt file."
     raise error
-
-
-def _how_to_fetch(name: str) -> str:
-    if name not in MODELS:
-        return "Give the path of a checkpoint in whisper's format as asr.model."
-    return (
-        f"Where there is a network: python -c \"import whisper; whisper.load_model('{name}')\"; "
-        "else copy the file there from another machine, or give its path as asr.model."
-    )
 
 
 def _transcript(result: Any, n_samples: int) -> Transcript:  # noqa: ANN401

@@ -33,6 +33,7 @@ from mamtra_eval.audio import Samples
 from mamtra_eval.errors import MeasurementError, MissingExtra, describe
 from mamtra_eval.extras import extra_version, import_extra
 from mamtra_eval.registry import read_options
+from mamtra_eval.weights import Weights, in_hub
 
 PACKAGES = ("transformers",)
 NEEDS = ("the recogniser whisper_hf", "transformers", "asr")
@@ -182,6 +183,18 @@ class WhisperHF(Recognizer):
             f"Where there is a network: hf download {self.name}{revision} {include}; "
             "else copy that folder and give its path as asr.model."
         )
+
+
+def weights() -> list[Weights]:
+    """What it loads by default."""
+    model = DEFAULTS["model"]
+    include = " ".join(f"--include '{pattern}'" for pattern in FILES)
+    return [
+        Weights(
+            name=f"{model} for transformers", path=in_hub(model),
+            fetch=f"hf download {model} {include}", size="3.1 GB", option="asr.model",
+        )
+    ]  # fmt: skip
 
 
 def create(options: Mapping[str, Any]) -> WhisperHF:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import importlib
 from importlib.util import find_spec
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
+
+if TYPE_CHECKING:
+    from mamtra_eval.weights import Weights
 
 EXTRAS = {
     "whisper": ("asr", "openai-whisper", "the recogniser of the published protocols"),
     "transformers": ("asr", "transformers", "Seed-TTS-eval's own recogniser"),
     "whisper_normalizer": ("asr", "whisper-normalizer", "the text rule of the Whisper paper"),
+    "faster_whisper": ("asr", "faster-whisper", "the recogniser of F5-TTS"),
+    "funasr": ("zh", "funasr", "Paraformer, Seed-TTS-eval's recogniser for Chinese"),
     "zhconv": ("zh", "zhconv", "Chinese transcripts in simplified characters"),
     "speechbrain": ("speaker", "speechbrain", "a second speaker encoder"),
     "torchaudio": ("speaker", "torchaudio", "audio for speechbrain"),
@@ -44,6 +49,9 @@ class Check(NamedTuple):
 
 
 def doctor(
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read fetched weights and compare their SHA-256.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Check packages, extras, weights and devices; exit code 1 if the core does not work."""
@@ -52,6 +60,7 @@ def doctor(
     checks = [_core(name) for name in CORE]
     checks += [_extra(name) for name in EXTRAS]
     checks += [_speaker_weights(), _dnsmos_networks(), _mini_family(), _cuda(), _kernels()]
+    checks += _fetched_weights(verify)
     if as_json:
         typer.echo(json.dumps([check._asdict() for check in checks], indent=2, ensure_ascii=False))
     else:
@@ -111,6 +120,31 @@ def _dnsmos_networks() -> Check:
     except UserError as error:
         return Check("DNSMOS networks", "broken", error.what, error.fix or "")
     return Check("DNSMOS networks", "ok", ", ".join(path.name for path in paths))
+
+
+def _fetched_weights(verify: bool) -> list[Check]:
+    """Weights that users fetch themselves, of every plugin that has some."""
+    from mamtra_eval import registry
+
+    found = []
+    for kind in ("asr", "speakers", "metrics"):
+        for name in registry.plugins(kind):
+            listed = getattr(registry.load(kind, name), "weights", list)
+            found += [_weights(name, weights, verify) for weights in listed()]
+    return found
+
+
+def _weights(plugin: str, weights: Weights, verify: bool) -> Check:
+    name = f"weights of {plugin}"
+    known = f"; SHA-256 {weights.sha256}" if weights.sha256 else ""
+    path = weights.find()
+    if path is None:
+        detail = f"optional; {weights.name}, {weights.size}{known}"
+        return Check(name, "absent", detail, weights.fetch)
+    if verify and (damage := weights.damage()):
+        return Check(name, "unusable", f"{path}: {damage}", f"Fetch it again: {weights.fetch}")
+    checked = " (checked)" if verify and weights.sha256 and path.is_file() else ""
+    return Check(name, "ok", f"{weights.name} at {path}{known}{checked}")
 
 
 def _mini_family() -> Check:

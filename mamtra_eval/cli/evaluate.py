@@ -39,6 +39,9 @@ def evaluate(
     mode: Annotated[
         str | None, typer.Option(help="strict, or fast: clips scored in batches; strict.")
     ] = None,
+    floor: Annotated[
+        bool, typer.Option("--floor", help="Add the test set's own recordings: the ASR's floor.")
+    ] = False,
     baseline: Annotated[
         str | None, typer.Option(help="System that the others are compared with; the first.")
     ] = None,
@@ -77,6 +80,7 @@ def evaluate(
         "metrics": _names(metrics),
         "recipe": recipe,
         "mode": mode,
+        "floor": floor or None,
         "baseline": _baseline(baseline, naming.name_all(targets)),
         "limit": limit,
         "repeats": repeats,

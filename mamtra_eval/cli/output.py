@@ -55,9 +55,7 @@ def document(results: Results) -> dict[str, Any]:
     return {
         "run": str(results.folder),
         "testset": {key: results.testset[key] for key in ("name", "sha256", "n")},
-        "recipe": results.recipe
-        and {"name": results.recipe, "figure": recipes.find(results.recipe).figure},
-        "agreement": results.agreement,
+        **_protocol(results),
         "systems": [
             {
                 "name": system.row.name,
@@ -70,6 +68,19 @@ def document(results: Results) -> dict[str, Any]:
             for system in results.systems
         ],
     }
+
+
+def _protocol(results: Results) -> dict[str, Any]:
+    """Recipe, floor and agreement of fast mode, of a run that has them."""
+    found: dict[str, Any] = {}
+    if results.recipe:
+        figure = recipes.find(results.recipe).figure
+        found["recipe"] = {"name": results.recipe, "figure": figure}
+    if results.floor:
+        found["floor"] = results.floor
+    if results.agreement:
+        found["agreement"] = results.agreement
+    return found
 
 
 def to_json(value: Any) -> str:  # noqa: ANN401 -- any JSON value

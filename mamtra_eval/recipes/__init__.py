@@ -98,7 +98,7 @@ RECIPES = {
         Recipe("f5-tts", "F5-TTS: no apostrophes", "f5_tts", "mean", "left out",
                Ears("faster-whisper large-v3, float16, beam 5",
                     {"backend": "faster_whisper", "model": "large-v3", "beam_size": 5,
-                     "resample": "soxr"}),
+                     "compute_type": "float16"}),
                PARAFORMER, "SWivid/F5-TTS src/f5_tts/eval"),
         Recipe("cv3-eval", "CV3-Eval of the CosyVoice authors", "seed_tts", "mean", "left out",
                Ears("openai-whisper large-v3, transcribe with fallback, any length",

@@ -12,7 +12,6 @@ from mamtra_eval.results import Results, SystemResult, Value
 from mamtra_eval.rows import ClipRow
 from mamtra_eval.statistics.bootstrap import Estimate
 
-
 SHOWN = (
     *("transcript", "alignment", "flags", "kinds", "agree", "second_transcript"),
     *failures.TITLES,

@@ -33,7 +33,7 @@ from mamtra_eval.errors import MeasurementError, MissingExtra, describe
 from mamtra_eval.extras import extra_version, import_extra
 from mamtra_eval.registry import read_options
 from mamtra_eval.speakers import Embedding, SpeakerEncoder
-from mamtra_eval.weights import cache
+from mamtra_eval.weights import Weights, cache
 
 PACKAGES = ("speechbrain", "torchaudio")
 NEEDS = ("the speaker encoder speechbrain", "speechbrain", "speaker")
@@ -131,6 +131,18 @@ class SpeechBrainEncoder(SpeakerEncoder):
                 fix=f"Give a name on the hub ({HUB}) or a folder with its files.",
             )
         return self.folder
+
+
+def weights() -> list[Weights]:
+    """What it loads by default; its own way of fetching is to load it."""
+    folder = cache() / "mamtra-eval" / "speechbrain" / HUB.replace("/", "--")
+    found = folder if (folder / HYPERPARAMETERS).is_file() else None
+    return [
+        Weights(
+            name=f"{HUB} for speechbrain", path=found, size="80 MB", option="speaker.source",
+            fetch=f"hf download {HUB} --local-dir '{folder}'",
+        )
+    ]  # fmt: skip
 
 
 def create(options: Mapping[str, Any]) -> SpeechBrainEncoder:

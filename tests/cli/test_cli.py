@@ -24,7 +24,8 @@ def test_json_is_one_document_with_the_promised_keys(cli: Cli, mini: Path, tmp_p
                "--limit", 3, "--out", tmp_path / "run", "--json")  # fmt: skip
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    assert set(document) == {"run", "testset", "systems"}
+    assert set(document) == {"run", "testset", "systems", "floor"}
+    assert document["floor"] == "recorded"
     assert document["run"] == str(tmp_path / "run")
     assert document["testset"]["n"] == 3
     assert len(document["testset"]["sha256"]) == 64
@@ -176,7 +177,10 @@ def test_list_shows_everything_and_as_json(cli: Cli) -> None:
                  "mini-en/digits", "pocketsphinx", "quickstart"):  # fmt: skip
         assert name in text
     listed = json.loads(cli("list", "metrics", "--json").stdout)["metrics"]
-    assert {row["name"] for row in listed} == {"wer", "similarity", "dnsmos", "health"}
+    assert {row["name"] for row in listed} == {
+        *("wer", "similarity", "dnsmos", "health", "failures"),
+        *("utmos", "utmosv2", "second_wer", "opinion"),
+    }
 
 
 def test_doctor_explains_each_line(cli: Cli) -> None:
@@ -186,6 +190,10 @@ def test_doctor_explains_each_line(cli: Cli) -> None:
     assert checks["CUDA"]["state"] in {"ok", "absent"}
     for check in checks.values():
         assert check["state"] in {"ok", "absent", "unusable"} or check["fix"]
+    for name in ("whisper", "whisper_hf", "faster_whisper", "paraformer", "wavlm", "utmos"):
+        check = checks[f"weights of {name}"]
+        assert check["state"] == "ok" or check["fix"].split()[0] in {
+            "curl", "hf", "modelscope", "python"}  # fmt: skip
 
 
 def test_a_preset_runs_with_overrides(cli: Cli, mini: Path, tmp_path: Path) -> None:

@@ -132,3 +132,23 @@ def test_derived_metrics_whose_sources_are_left_out_are_left_out_with_a_note(
     plan = planning.make(_config(testset))
     if "wer" not in plan.metrics:
         assert any(note.startswith("failures was left out: ") for note in plan.notes)
+
+
+def test_the_set_s_own_recordings_give_the_recogniser_s_floor(
+    make_list: Callable[..., Path], tmp_path: Path
+) -> None:
+    testset = make_list(n=2)
+    base = {"testset": str(testset), "metrics": ["wer"], "floor": True}
+    config = configuration.build({**base, "systems": {"n": "noise"}})
+    with RunReader(pipeline.evaluate(config, tmp_path / "run")) as store:
+        found = results.collect(store)
+    assert [system.row.name for system in found.systems] == ["n", "ground-truth"]
+    assert found.floor == "ground-truth"
+    assert any("own floor" in note for note in found.notes)
+    # One that is there is not added again.
+    config = configuration.build({**base, "systems": {"r": "recorded"}})
+    assert [*planning.make(config).systems] == ["r"]
+    bare = tmp_path / "bare.lst"
+    bare.write_text("u|p||zero one\n", encoding="utf-8")
+    config = configuration.build({**base, "testset": str(bare), "systems": {"n": "noise"}})
+    assert "There is no floor" in planning.make(config).notes[0]
