@@ -13,14 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mamtra_eval import catalogue, rates, recipes, registry, targets
+from mamtra_eval import catalogue, protocol, rates, registry, targets
 from mamtra_eval.config import DEFAULT_METRICS, RunConfig, to_dict
 from mamtra_eval.errors import MissingExtra, UserError
 from mamtra_eval.metrics import Metric, wer
-from mamtra_eval.recipes import applying
 from mamtra_eval.recipes.applying import SUPPLIED
 from mamtra_eval.systems import Request, System, clip_stem
-from mamtra_eval.targets import SystemSpec, is_floor
+from mamtra_eval.targets import SystemSpec
 from mamtra_eval.testset import TestSet, combine
 
 T = TypeVar("T")
@@ -28,8 +27,6 @@ SECTIONS = ("asr", "speaker", "dnsmos", "health", "utmos", "second")
 """Sections of the configuration that hold options of packaged metrics."""
 SECOND_OPINION = ("second_wer", "opinion")
 """Metrics of a run that names a second recogniser."""
-FLOOR = "ground-truth"
-"""Name of the system that is the test set's own recordings, where ``floor`` adds it."""
 TRANSCRIPTS = "transcripts"
 """The system that is texts, and not speech."""
 _IN_IDENTITY = (*SECTIONS, "options", "mode", "limit", "repeats", "seed")
@@ -88,8 +85,8 @@ def make(config: RunConfig) -> Plan:
     heard = config.asr.get("backend") != SUPPLIED
     testset = catalogue.load(config.testset, audio=heard).first(config.limit)
     _check_file_names(testset, config.repeats)
-    config, recipe_notes = _by_recipe(config, testset)
-    specs, floor_notes = _with_floor(config, specs, testset)
+    config, recipe_notes = protocol.by_recipe(config, testset)
+    specs, floor_notes = protocol.with_floor(config, specs, testset)
     config = replace(config, systems={name: spec.target for name, spec in specs.items()})
     identities = {
         name: identify(spec, requests(testset, name, config)) for name, spec in specs.items()
@@ -105,34 +102,6 @@ def make(config: RunConfig) -> Plan:
         options,
         (*recipe_notes, *floor_notes, *notes),
     )
-
-
-def _with_floor(
-    config: RunConfig, specs: dict[str, SystemSpec], testset: TestSet
-) -> tuple[dict[str, SystemSpec], list[str]]:
-    """The systems with the test set's own recordings among them, if that was asked for."""
-    if not config.floor or any(is_floor(spec.kind, spec.target) for spec in specs.values()):
-        return specs, []
-    if not any(item.ground_truth for item in testset.utterances):
-        return specs, ["There is no floor: the test set has no ground-truth recordings."]
-    return {**specs, FLOOR: targets.parse(FLOOR, "recorded")}, []
-
-
-def _by_recipe(config: RunConfig, testset: TestSet) -> tuple[RunConfig, list[str]]:
-    """The configuration with what its recipe prescribes, and notes for the reader."""
-    if config.recipe is None:
-        return config, []
-    recipe = recipes.find(config.recipe)
-    asr, speaker = config.asr, config.speaker
-    differences: list[str] = []
-    wanted = DEFAULT_METRICS if config.metrics is None else config.metrics
-    if "wer" in wanted:
-        asr, differences = applying.asr(recipe, testset.language, config.asr)
-    if "similarity" in wanted and any(item.prompt_audio for item in testset.utterances):
-        speaker, more = applying.speaker(recipe, config.speaker)
-        differences += more
-    notes = applying.notes(recipe, differences)
-    return replace(config, asr=asr, speaker=speaker), notes
 
 
 def mixed(where: str) -> UserError:
@@ -226,7 +195,7 @@ def _metrics(
             metric.signature()  # so that what is not installed shows before anything is made
         except UserError as error:
             if config.recipe and isinstance(error, MissingExtra):
-                raise _recipe_lacks(config.recipe, name, error) from error
+                raise protocol.recipe_lacks(config.recipe, name, error) from error
             # A default metric may give way, but not what was chosen for it by name.
             if config.metrics or isinstance(error, MissingExtra):
                 raise
@@ -259,21 +228,6 @@ def _check_sources(metric: Metric, there: Mapping[str, Metric]) -> None:
         raise UserError(
             f"it is worked out from {' and '.join(metric.sources)}, and {lacking[0]} isn't measured"
         )
-
-
-def _recipe_lacks(recipe: str, metric: str, error: MissingExtra) -> MissingExtra:
-    """The error for an evaluator that a recipe prescribes and this machine lacks."""
-    other = {"wer": "--set asr.backend=NAME", "similarity": "--set speaker.encoder=NAME"}
-    instead = (
-        f" Or measure with another evaluator ({other[metric]}), which the run then says."
-        if metric in other
-        else ""
-    )
-    return MissingExtra(
-        f"the recipe {recipe} can't be followed here: {error.what}",
-        where=error.where,
-        fix=f"{error.fix or ''}{instead}",
-    )
 
 
 def _check_options(config: RunConfig, metrics: dict[str, Metric]) -> None:

@@ -22,9 +22,7 @@ def make(path: Path | None, *alias: Path) -> Weights:
 
 def test_absent_weights_are_refused_with_the_command_that_fetches_them(tmp_path: Path) -> None:
     wanted = make(tmp_path / "net.pt")
-    with pytest.raises(
-        MissingExtra, match=r"NET \(1 MB\) are not.*curl somewhere.*x\.weights"
-    ):
+    with pytest.raises(MissingExtra, match=r"NET \(1 MB\) are not.*curl somewhere.*x\.weights"):
         wanted.require()
     assert wanted.damage() is None
     assert doctor._weights("net", wanted, verify=True)[1:2] == ("absent",)

@@ -38,6 +38,10 @@ class Recognizer(ABC):
     def transcribe(self, samples_16k: Samples, language: str) -> Transcript:
         """Recognise mono float32 (n,) at 16 kHz, full scale ±1."""
 
+    device: str | None = None
+    """Device of its network, where asked for; see ``on_device``."""
+    on_device: bool = False
+    """Whether it holds a network that goes to a GPU where there is one."""
     batch_size: int = 1
     """Most clips handed over in one call of ``transcribe_many``."""
 

@@ -73,6 +73,8 @@ SEED = 0
 class FasterWhisper(Recognizer):
     """The model; weights are read at the first ``transcribe``."""
 
+    on_device = True
+
     def __init__(
         self, model: str, revision: str | None, device: str | None, compute_type: str,
         beam_size: int,

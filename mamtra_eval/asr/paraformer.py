@@ -70,6 +70,8 @@ DECIDING = ("encoder.", "decoder.", "predictor.cif_conv1d.", "predictor.cif_outp
 class Paraformer(Recognizer):
     """The model; weights are read at the first ``transcribe``."""
 
+    on_device = True
+
     languages = frozenset({"zh"})
 
     def __init__(self, model: str, revision: str, device: str | None) -> None:

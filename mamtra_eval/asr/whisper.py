@@ -65,6 +65,8 @@ MODELS = {
 class Whisper(Recognizer):
     """The model; weights are read at the first ``transcribe``."""
 
+    on_device = True
+
     def __init__(
         self, model: str, device: str | None, precision: str, batch_size: int, method: str
     ) -> None:

@@ -51,6 +51,8 @@ WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 class WhisperHF(Recognizer):
     """The model; weights are read at the first ``transcribe``."""
 
+    on_device = True
+
     def __init__(
         self, model: str, revision: str | None, device: str | None, precision: str, batch_size: int
     ) -> None:

@@ -23,10 +23,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, Protocol, Self
 
 from mamtra_eval.errors import UserError
 from mamtra_eval.executors._worker import TAKEN, Handler, Ready, Stop, work
+
+
+class Settings(Protocol):
+    """What a configuration says of the pool."""
+
+    workers: int | None
+    timeout_s: float
+
 
 OnResult = Callable[[Any, Any], None]
 OnLost = Callable[[Any, str], None]
@@ -67,6 +75,11 @@ class LocalExecutor:
     def __init__(self, workers: int | None = None, timeout_s: float = 300.0) -> None:
         self.workers = workers or min(_cores(), MAX_DEFAULT_WORKERS)
         self.timeout_s = timeout_s
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The pool that a run's configuration asks for."""
+        return cls(settings.workers, settings.timeout_s)
 
     def run(
         self,

@@ -132,6 +132,10 @@ class Metric(ABC):
     def measure(self, item: Item) -> Reading:
         """Take one reading; MeasurementError if the clip does not allow it."""
 
+    device: str | None = None
+    """Device of a large network that it holds, where asked for; see ``on_device``."""
+    on_device: bool = False
+    """Whether it holds a network that goes to a GPU where there is one: then one process has it."""
     batch_size: int = 1
     """Most clips that it takes together; then it is handed several times as many at once."""
 

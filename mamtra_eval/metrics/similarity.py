@@ -52,6 +52,7 @@ class Similarity(Metric):
         self._encoder = encoder
         self.resampler = resampler
         self.batch_size = encoder.batch_size
+        self.device, self.on_device = encoder.device, encoder.on_device
         self._keep = cache
         self._prompts: dict[tuple[Path, int, int], Embedding] = {}
 

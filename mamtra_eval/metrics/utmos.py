@@ -60,6 +60,8 @@ OPTION = "utmos.weights"
 class Utmos(Metric):
     """The score; weights are read at the first clip."""
 
+    on_device = True
+
     figures = (Figure("utmos", "utmos", unit="mos", title="UTMOS22-strong (predicted MOS)"),)
     note = (
         "UTMOS22-strong was trained on short English clips; other languages tend to score lower. "
@@ -69,7 +71,7 @@ class Utmos(Metric):
     def __init__(
         self, weights: str | None, device: str | None, batch_size: int, resample: str
     ) -> None:
-        self._given, self._device = weights, device
+        self._given, self.device = weights, device
         self.batch_size, self.resampler = batch_size, resample
 
     def signature(self) -> str:
@@ -145,7 +147,7 @@ class Utmos(Metric):
         from mamtra_eval.metrics import _utmos_network as networks
 
         network = networks.load(self._path, networks.PUBLISHED)
-        device = devices.choose(self._device)
+        device = devices.choose(self.device)
         try:
             return network.to(device)
         except Exception as error:  # no such device, no memory left on it

@@ -82,6 +82,8 @@ RATE_HZ = 16000
 class UtmosV2(Metric):
     """The score; the package and the weights are loaded at ``check`` or at the first clip."""
 
+    on_device = True
+
     figures = (Figure("utmosv2", "utmosv2", unit="mos", title="UTMOSv2 (predicted MOS)"),)
     note = (
         "UTMOSv2 scores random excerpts, drawn here by the clip's content. Its values are not "

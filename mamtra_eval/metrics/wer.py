@@ -78,6 +78,7 @@ class WordErrorRate(Metric):
         self.normalizer = normalizer
         self.resampler = resampler
         self.batch_size = recognizer.batch_size
+        self.device, self.on_device = recognizer.device, recognizer.on_device
 
     def signature(self) -> str:
         """Recogniser, normaliser and the version of the edit distance."""

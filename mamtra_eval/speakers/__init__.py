@@ -26,6 +26,10 @@ class SpeakerEncoder(ABC):
     def embed(self, samples_16k: Samples) -> Embedding:
         """Embedding of length 1, float32 (d,); MeasurementError if there is no voice in it."""
 
+    device: str | None = None
+    """Device of its network, where asked for; see ``on_device``."""
+    on_device: bool = False
+    """Whether it holds a network that goes to a GPU where there is one."""
     batch_size: int = 1
     """Most clips handed over in one call of ``embed_many``."""
 

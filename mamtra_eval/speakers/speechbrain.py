@@ -49,6 +49,8 @@ MIN_SAMPLES = 1600
 class SpeechBrainEncoder(SpeakerEncoder):
     """The encoder; weights are read at ``check`` or at the first ``embed``."""
 
+    on_device = True
+
     def __init__(self, source: str, savedir: str | None, device: str | None) -> None:
         self.folder = Path(source).absolute() if _is_folder(source) else None
         self.source = source

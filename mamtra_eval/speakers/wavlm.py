@@ -70,6 +70,8 @@ LISTED = 5
 class WavLMEncoder(SpeakerEncoder):
     """The encoder; weights are read at ``check`` or at the first clip."""
 
+    on_device = True
+
     def __init__(
         self,
         weights: str | None = None,
@@ -79,7 +81,7 @@ class WavLMEncoder(SpeakerEncoder):
     ) -> None:
         if batch_size < 1:
             raise UserError(f"speaker.batch_size must be at least 1, not {batch_size}")
-        self._weights, self._device, self.batch_size = weights, device, batch_size
+        self._weights, self.device, self.batch_size = weights, device, batch_size
         self._sizes = sizes
 
     def signature(self) -> str:
@@ -153,7 +155,7 @@ class WavLMEncoder(SpeakerEncoder):
 
         network = self._empty()
         network.load_state_dict(self._state, assign=True)
-        device = devices.choose(self._device)
+        device = devices.choose(self.device)
         try:
             network = network.float().to(device)
         except (RuntimeError, AssertionError) as error:  # no such device, no memory

@@ -1,0 +1,220 @@
+"""Readings of the clips that are there: taken, worked out from others, compared between modes.
+
+``score`` takes what is missing, ``derive`` works out what follows from other readings, ``agree``
+measures a sample of a fast run strictly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from mamtra_eval import agreement, devices
+from mamtra_eval import plan as planning
+from mamtra_eval.errors import UserError, describe
+from mamtra_eval.executors.local import LocalExecutor
+from mamtra_eval.metrics import Item, Metric, Reading
+from mamtra_eval.plan import Plan
+from mamtra_eval.progress import Advance, Progress
+from mamtra_eval.rows import ClipKey
+from mamtra_eval.stages import Failure, Scorer, ScoreTask, Taken, checked
+from mamtra_eval.store import Store
+
+
+def score(plan: Plan, store: Store, progress: Progress) -> None:
+    """Take every reading that is missing of the clips that are there.
+
+    Networks on a GPU are held by one process; what a CPU measures is shared among all workers.
+    """
+    listened = {name: metric for name, metric in plan.metrics.items() if not metric.sources}
+    large = {name for name, metric in listened.items() if metric.on_device and _on_gpu(metric)}
+    for names, workers in ((listened.keys() - large, None), (large, 1)):
+        if tasks := _score_tasks(plan, store, names):
+            _score(plan, store, progress, tasks, workers)
+
+
+def _on_gpu(metric: Metric) -> bool:
+    return devices.choose(metric.device).startswith("cuda")
+
+
+def _score(
+    plan: Plan, store: Store, progress: Progress, tasks: list[ScoreTask], workers: int | None
+) -> None:
+    with progress.stage("Scoring", len(tasks)) as advance:
+        retries: list[ScoreTask] = []
+        executor = LocalExecutor.of(plan.config.execution)
+        write = _reading_writer(store, advance)
+
+        def lost(task: ScoreTask, reason: str) -> None:
+            # Which metric it was shows when each is taken alone.
+            if len(task.metrics) > 1:
+                retries.extend(replace(task, metrics=(metric,)) for metric in task.metrics)
+                return
+            store.fail_reading(_key(task), task.metrics[0], reason)
+
+        args = (plan.metric_options,)
+        together = _taken_together(plan, tasks, workers or executor.workers)
+        batches = planning.batches(tasks, together)
+        executor.run(Scorer, args, batches, write, lost, workers, together=together > 1)
+        alone = _reading_writer(store, lambda: None)
+        executor.run(Scorer, args, [[task] for task in retries], alone, lost, workers)
+        for _ in {_key(task) for task in retries}:
+            advance()
+
+
+def _taken_together(plan: Plan, tasks: list[ScoreTask], workers: int) -> int:
+    """Clips handed over at once: two batches of the metric with the largest, if any has batches.
+
+    Two, so that the audio of the second is read while the first is with the network.
+    """
+    names = {name for task in tasks for name in task.metrics}
+    most = max(plan.metrics[name].batch_size for name in names)
+    return 1 if most == 1 else min(2 * most, math.ceil(len(tasks) / workers))
+
+
+def derive(plan: Plan, store: Store) -> None:
+    """Work out the readings that follow from other readings, where those are there."""
+    derived = {name: metric for name, metric in plan.metrics.items() if metric.sources}
+    if not derived:
+        return
+    found: dict[tuple[ClipKey, str], Reading | str] = {
+        (row.key, row.metric): row.reading or (row.error or "") for row in store.readings()
+    }
+    for task in _all_tasks(plan, store):
+        key = _key(task)
+        for name, metric in derived.items():
+            sources = {source: found.get((key, source)) for source in metric.sources}
+            if (key, name) in found or None in sources.values():
+                continue
+            result = _derived(metric, task.item, sources)
+            if isinstance(result, Reading):
+                store.add_reading(key, name, result, 0.0)
+            else:
+                store.fail_reading(key, name, result)
+
+
+def _derived(
+    metric: Metric, item: Item, sources: Mapping[str, Reading | str | None]
+) -> Reading | str:
+    """A derived reading, or why there is none."""
+    failed = [f"{name}: {why}" for name, why in sources.items() if isinstance(why, str)]
+    if failed:
+        return "; ".join(failed)
+    readings = {name: found for name, found in sources.items() if isinstance(found, Reading)}
+    try:
+        return checked(metric.derive(item, readings), metric)
+    except UserError:
+        raise
+    except Exception as error:  # a failure is a row, never the run's end
+        return describe(error)
+
+
+def agree(plan: Plan, store: Store, progress: Progress) -> None:
+    """Of a run in fast mode, measure a sample of the clips strictly and keep how they agree."""
+    strict = replace(plan.config, mode="strict")
+    options = {
+        name: found
+        for name, faster in plan.metric_options.items()
+        if (found := planning.metric_options(name, strict, plan.testset)) != faster
+    }
+    done = {row.key for row in store.clips() if row.status == "done"}
+    rows = {(row.key, row.metric): row.reading for row in store.readings() if row.reading}
+    earlier = store.meta("agreement", {})
+    for name, own in options.items():
+        fast = {key: reading for (key, metric), reading in rows.items() if metric == name}
+        keys = agreement.sample(fast.keys() & done)
+        asked = hashlib.sha256(repr((keys, plan.signature(name), own)).encode()).hexdigest()
+        if earlier.get(name, {}).get("asked") == asked:
+            continue
+        again = _measure_again(plan, store, progress, name, own, set(keys))
+        found = agreement.compare(plan.metrics[name], {key: fast[key] for key in keys}, again)
+        earlier[name] = {**found, "asked": asked}
+        store.set_meta("agreement", earlier)
+
+
+def _measure_again(
+    plan: Plan, store: Store, progress: Progress, name: str, options: dict[str, Any],
+    keys: set[ClipKey],
+) -> dict[ClipKey, Reading]:  # fmt: skip
+    """Readings of one metric with other options, kept nowhere."""
+    tasks = [
+        replace(task, metrics=(name,)) for task in _all_tasks(plan, store) if _key(task) in keys
+    ]
+    found: dict[ClipKey, Reading] = {}
+    with progress.stage(f"Again, one at a time: {name}", len(tasks)) as advance:
+
+        def write(task: ScoreTask, results: dict[str, Taken | Failure]) -> None:
+            taken = results[name]
+            if isinstance(taken, Taken):
+                found[_key(task)] = taken.reading
+            advance()
+
+        def lost(task: ScoreTask, reason: str) -> None:
+            del task, reason
+            advance()
+
+        LocalExecutor.of(plan.config.execution).run(
+            Scorer, ({name: options},), [[task] for task in tasks], write, lost
+        )
+    return found
+
+
+def _reading_writer(
+    store: Store, advance: Advance
+) -> Callable[[ScoreTask, dict[str, Taken | Failure]], None]:
+    def write(task: ScoreTask, results: dict[str, Taken | Failure]) -> None:
+        with store.transaction():
+            for metric, result in results.items():
+                if isinstance(result, Failure):
+                    store.fail_reading(_key(task), metric, result.error)
+                else:
+                    store.add_reading(_key(task), metric, result.reading, result.measure_s)
+        advance()
+
+    return write
+
+
+def _key(task: ScoreTask) -> ClipKey:
+    return ClipKey(task.system, task.item.utterance, task.repeat)
+
+
+def _score_tasks(plan: Plan, store: Store, names: Collection[str]) -> list[ScoreTask]:
+    """One task per clip that lacks readings; a later metric also reaches earlier systems' clips.
+
+    Shortest first where clips are taken together, so that those of one length meet.
+    """
+    done = store.reading_keys()
+    tasks = []
+    for task in _all_tasks(plan, store):
+        missing = tuple(
+            name for name in plan.metrics if name in names and (_key(task), name) not in done
+        )
+        if missing:
+            tasks.append(replace(task, metrics=missing))
+    if any(plan.metrics[name].batch_size > 1 for name in names):
+        lengths = {row.key: row.duration_s or 0.0 for row in store.clips()}
+        tasks.sort(key=lambda task: (lengths[_key(task)], len(task.item.text)))
+    return tasks
+
+
+def _all_tasks(plan: Plan, store: Store) -> Iterator[ScoreTask]:
+    """A task for each clip that is there, with all metrics of the plan."""
+    items = {item.id: item for item in store.utterances()}
+    for row in store.clips():
+        if row.status == "done" and row.path:
+            utterance = items[row.key.utterance]
+            item = Item(
+                utterance.id,
+                utterance.text,
+                store.folder / row.path,
+                utterance.prompt_audio,
+                plan.testset.language,
+                utterance.prompt_text,
+                row.duration_s,
+            )
+            yield ScoreTask(
+                row.key.system, row.key.repeat, item, row.sha256 or "", tuple(plan.metrics)
+            )
