@@ -76,7 +76,10 @@ def _taken_together(plan: Plan, tasks: list[ScoreTask], workers: int) -> int:
 
 
 def derive(plan: Plan, store: Store) -> None:
-    """Work out the readings that follow from other readings, where those are there."""
+    """Work out the readings that follow from other readings, where those are there.
+
+    What failed is worked out again: the reading that it lacked may have been retaken.
+    """
     derived = {name: metric for name, metric in plan.metrics.items() if metric.sources}
     if not derived:
         return
@@ -87,7 +90,7 @@ def derive(plan: Plan, store: Store) -> None:
         key = _key(task)
         for name, metric in derived.items():
             sources = {source: found.get((key, source)) for source in metric.sources}
-            if (key, name) in found or None in sources.values():
+            if isinstance(found.get((key, name)), Reading) or None in sources.values():
                 continue
             result = _derived(metric, task.item, sources)
             if isinstance(result, Reading):

@@ -16,6 +16,7 @@ from mamtra_eval.errors import MeasurementError, UserError
 from mamtra_eval.metrics import Item, Reading, opinion, second_wer
 from mamtra_eval.metrics.wer import count_edits
 from mamtra_eval.reader import RunReader
+from mamtra_eval.store import Store
 
 ITEM = Item("u", "text", Path("u.wav"))
 
@@ -130,8 +131,23 @@ def test_derived_metrics_whose_sources_are_left_out_are_left_out_with_a_note(
         "name: s\nlanguage: zh\nlists: {all: {file: meta.lst}}\n"
     )
     plan = planning.make(_config(testset))
-    if "wer" not in plan.metrics:
-        assert any(note.startswith("failures was left out: ") for note in plan.notes)
+    assert "wer" not in plan.metrics
+    assert any(note.startswith("failures was left out: ") for note in plan.notes)
+
+
+def test_what_failed_for_want_of_a_source_is_worked_out_when_that_is_there(
+    make_list: Callable[..., Path], tmp_path: Path
+) -> None:
+    config = _config(make_list(n=1), metrics=["failures"])
+    folder = pipeline.evaluate(config, tmp_path / "run")
+    with Store(folder) as store:
+        before = {(row.key, row.metric): row.reading for row in store.readings()}
+        key = next(key for key, metric in before if metric == "wer")
+        store.fail_reading(key, "wer", "the worker process died")
+        store.fail_reading(key, "failures", "wer: the worker process died")
+    pipeline.evaluate(config, folder, retry_failed=True)
+    with RunReader(folder) as reader:
+        assert {(row.key, row.metric): row.reading for row in reader.readings()} == before
 
 
 def test_the_set_s_own_recordings_give_the_recogniser_s_floor(
