@@ -64,7 +64,7 @@ class Failures(Derived):
     sources = SOURCES
     figures = (
         Figure("failures", "failed", unit="fraction", higher_is_better=False, failed=1.0,
-               title="Clips with a failure of speech"),
+               title="Failures of speech"),
         *(
             Figure(f"failure_{kind}", kind, unit="fraction", higher_is_better=False,
                    headline=False, title=title)

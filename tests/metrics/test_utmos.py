@@ -426,7 +426,7 @@ def test_without_weights_it_is_refused_with_the_line_that_fetches_them(monkeypat
         with pytest.raises(MissingExtra) as caught:
             attempt()
         assert (
-            f"curl -L --create-dirs -o '{place}' 'https://github.com/tarepan/SpeechMOS/releases/"
+            f"curl -fL --create-dirs -o '{place}' 'https://github.com/tarepan/SpeechMOS/releases/"
             f"download/v1.0.0/utmos22_strong_step7459_v1.pt'" in str(caught.value)
         )
         assert "utmos.weights" in str(caught.value)
