@@ -39,7 +39,8 @@ class Stages:
         del total
         started = time.perf_counter()
         yield lambda: None
-        self.seconds[title.split()[0]] = time.perf_counter() - started
+        name = title.split()[0]
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
 
 def write_list(path: Path, n: int) -> None:

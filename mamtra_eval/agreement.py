@@ -1,9 +1,10 @@
-"""Fast scoring against strict scoring: a sample of the clips is measured both ways.
+"""Scoring in batches or half precision against strict scoring: a sample is measured both ways.
 
-``mode: fast`` takes clips in batches and, on a CUDA device, some networks in half precision. What
-that changes is not assumed but measured: after scoring, clips chosen by hash (as many of every
-system) are measured again one at a time in single precision. How many readings differ, by how much
-at most, and what the figure is on the sample either way, is kept in the run and told in its notes.
+``mode: fast`` takes clips in batches and, on a CUDA device, some networks in half precision; a
+recipe or a user may ask for the same. What that changes is not assumed but measured: after scoring,
+clips chosen by hash (as many of every system) are measured again one at a time in single precision.
+How many readings differ, by how much at most, and what the figure is on the sample either way, is
+kept in the run and told in its notes.
 """
 
 from __future__ import annotations
@@ -37,31 +38,45 @@ def _draw(key: ClipKey) -> tuple[str, ClipKey]:
 
 
 def compare(
-    metric: Metric, fast: Mapping[ClipKey, Reading], strict: Mapping[ClipKey, Reading]
+    metric: Metric, fast: Mapping[ClipKey, Reading | str], strict: Mapping[ClipKey, Reading | str]
 ) -> dict[str, Any]:
     """How readings of the same clips agree, as plain values.
 
+    Args:
+        metric: whose readings they are.
+        fast: by clip, a reading or why there is none.
+        strict: of the same clips, likewise.
+
     Returns:
-        ``n`` clips measured both ways; ``n_differing`` readings with another count; ``figure``,
-        the first of the metric, with its mean over the sample (``fast``, ``strict``) and
-        ``largest_difference``; ``examples`` of transcripts that differ.
+        ``n`` clips measured both ways, of ``n_sampled``; ``n_failed_fast`` and ``n_failed_strict``;
+        ``n_differing`` readings with another count, and ``differing_at_most``, the upper end of the
+        95 % interval of their share (Wilson); ``figure``, the first of the metric, with its mean
+        over the sample (``fast``, ``strict``) and ``largest_difference``; ``examples`` of
+        transcripts that differ.
     """
-    keys = sorted(fast.keys() & strict.keys())
-    figure = metric.figures[0]
-    ratios = [(_ratio(figure, fast[key]), _ratio(figure, strict[key])) for key in keys]
-    differing = [key for key in keys if fast[key].counts != strict[key].counts]
+    pairs = {
+        key: (one, other)
+        for key in sorted(fast)
+        if isinstance(one := fast[key], Reading) and isinstance(other := strict.get(key), Reading)
+    }
+    figure, n = metric.figures[0], len(pairs)
+    ratios = [(_ratio(figure, one), _ratio(figure, other)) for one, other in pairs.values()]
+    differing = sum(one.counts != other.counts for one, other in pairs.values())
     flips = [
         {
             "system": key.system, "utterance": key.utterance, "repeat": key.repeat,
-            "fast": fast[key].evidence["transcript"], "strict": strict[key].evidence["transcript"],
+            "fast": one.evidence["transcript"], "strict": other.evidence["transcript"],
         }
-        for key in keys
-        if fast[key].evidence.get("transcript") != strict[key].evidence.get("transcript")
+        for key, (one, other) in pairs.items()
+        if one.evidence.get("transcript") != other.evidence.get("transcript")
     ]  # fmt: skip
-    n = len(keys)
     return {
         "n": n,
-        "n_differing": len(differing),
+        "n_sampled": len(fast),
+        "n_failed_fast": sum(isinstance(one, str) for one in fast.values()),
+        "n_failed_strict": sum(not isinstance(strict.get(key), Reading) for key in fast),
+        "n_differing": differing,
+        "differing_at_most": _wilson_upper(differing, n) if n else None,
         "n_transcripts_differing": len(flips),
         "figure": figure.name,
         "unit": figure.unit,
@@ -74,20 +89,36 @@ def compare(
 
 def note(found: Mapping[str, Mapping[str, Any]]) -> str:
     """The comparison of all metrics as a sentence or two."""
-    parts = []
-    for name, result in found.items():
-        if not result["n"]:
-            parts.append(f"{name}: no clip could be measured both ways")
-            continue
-        parts.append(
-            f"{name}: {result['n_differing']} of {result['n']} readings differ, by at most "
-            f"{result['largest_difference']:.2g}; {result['figure']} {result['fast']:.6g} fast, "
-            f"{result['strict']:.6g} strict"
-        )
     return (
-        "Scored in fast mode (batches; on a GPU half precision where an evaluator has it). A "
-        f"sample was measured again one clip at a time in single precision. {'. '.join(parts)}."
+        "Scored in batches or in half precision. A sample was measured again one clip at a time in "
+        f"single precision. {'. '.join(_told(name, result) for name, result in found.items())}."
     )
+
+
+def _told(name: str, result: Mapping[str, Any]) -> str:
+    n, sampled = result["n"], result["n_sampled"]
+    failed = ""
+    if n < sampled:
+        failed = (
+            f" ({sampled} sampled, {result['n_failed_fast']} without a reading before, "
+            f"{result['n_failed_strict']} without one now)"
+        )
+    if not n:
+        return f"{name}: no clip could be measured both ways{failed}"
+    return (
+        f"{name}: {result['n_differing']} of {n} readings differ{failed}, by at most "
+        f"{result['largest_difference']:.2g}; in all at most "
+        f"{100 * result['differing_at_most']:.1f} % do (95 %); {result['figure']} "
+        f"{result['fast']:.6g} so, {result['strict']:.6g} strictly"
+    )
+
+
+def _wilson_upper(k: int, n: int, z: float = 1.96) -> float:
+    """Upper end of Wilson's interval of a share k / n."""
+    share, square = k / n, z * z
+    centre = share + square / (2 * n)
+    spread = z * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
+    return min(1.0, (centre + spread) / (1 + square / n))
 
 
 def _ratio(figure: Figure, reading: Reading) -> float:

@@ -52,16 +52,17 @@ class RunConfig:
     the default ones that the test set allows. ``asr``, ``speaker``, ``dnsmos``, ``health``,
     ``utmos`` and ``second`` hold options of the evaluators; ``options`` those of metrics from
     elsewhere, by section. ``recipe`` names a published protocol, whose options stand under these.
-    ``mode`` is ``strict`` (every clip alone, in single precision) or ``fast`` (in batches, on a GPU
-    in half precision where an evaluator has it; a sample is then measured both ways). ``floor``
-    adds the test set's own recordings, in which what is heard wrong is the recogniser's doing.
+    ``mode`` is ``strict`` (every clip alone, in single precision; also if left out) or ``fast`` (in
+    batches, on a GPU in half precision where an evaluator has it; a sample is measured both ways).
+    ``floor`` adds the test set's own recordings, in which what is heard wrong is the recogniser's
+    doing.
     """
 
     testset: str = MISSING
     systems: dict[str, str] = field(default_factory=dict)
     metrics: list[str] | None = None
     recipe: str | None = None
-    mode: str = "strict"
+    mode: str | None = None
     floor: bool = False
     baseline: str | None = None
     limit: int | None = None
@@ -139,7 +140,7 @@ def _check(config: RunConfig, where: str) -> None:
     for name in config.systems:
         if not name.strip() or not name.isprintable():
             raise UserError(f"{name!r} is no name for a system", where=where)
-    if config.mode not in MODES:
+    if config.mode is not None and config.mode not in MODES:
         raise UserError(
             f"there is no mode named {config.mode!r}",
             where=where,

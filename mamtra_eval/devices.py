@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from mamtra_eval.errors import unknown_name
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mamtra_eval.errors import UserError, unknown_name
 
 PRECISIONS = ("fp32", "fp16", "auto")
 """``auto``: half precision on a CUDA device, which is made for it, and single on a CPU."""
@@ -17,6 +20,21 @@ def choose(device: str | None) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def check(device: str | None, option: str) -> None:
+    """UserError for a device that was asked for by an option and is not here."""
+    if device is None:
+        return
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except Exception as error:  # no such device, or no such name
+        raise UserError(
+            f"there is no device {device!r} here for {option}",
+            fix=f"Set {option}=cpu, or leave it out.",
+        ) from error
+
+
 def check_precision(precision: str) -> None:
     """UserError for a precision that is none."""
     if precision not in PRECISIONS:
@@ -28,3 +46,12 @@ def resolve_precision(precision: str, device: str | None) -> str:
     if precision != "auto":
         return precision
     return "fp16" if choose(device).startswith("cuda") else "fp32"
+
+
+@contextmanager
+def exact() -> Iterator[None]:
+    """Single precision as it is meant: convolutions on a GPU would round to 10 bits of mantissa."""
+    import torch
+
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        yield

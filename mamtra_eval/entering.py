@@ -11,16 +11,37 @@ import hashlib
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from mamtra_eval import registry
-from mamtra_eval.config import to_dict
+from mamtra_eval.config import RunConfig, to_dict
 from mamtra_eval.errors import MeasurementError, UserError, unknown_name
 from mamtra_eval.metrics import Metric
-from mamtra_eval.plan import TRANSCRIPTS, Plan, identify, metric_options, mixed
+from mamtra_eval.plan import Plan, identify, metric_options, mixed
+from mamtra_eval.protocol import TRANSCRIPTS
+from mamtra_eval.reader import DATABASE, RunReader
 from mamtra_eval.rows import ClipKey, MetricRow, SystemRow
 from mamtra_eval.store import Store
 from mamtra_eval.testset import TestSet, combine
+
+
+def continued(config: RunConfig, folder: Path) -> RunConfig:
+    """The configuration with what the run in a folder, if there is one, follows already."""
+    if not (folder / DATABASE).is_file():
+        return config
+    with RunReader(folder) as store:
+        if store.meta("testset") is None:
+            return config
+        recipe, mode = store.meta("recipe"), store.meta("mode", "strict")
+    for key, before, now in (("recipe", recipe, config.recipe), ("mode", mode, config.mode)):
+        if now is not None and now != before:
+            raise UserError(
+                f"the run there has {key} {before or 'none'}, this command {now}",
+                where=str(folder),
+                fix="Choose a new folder with --out.",
+            )
+    return replace(config, recipe=recipe, mode=mode)
 
 
 def check_new(plan: Plan) -> None:
@@ -46,13 +67,13 @@ def enter(plan: Plan, store: Store) -> None:
                 store.add_clip(key, request.seed)
         for name, metric in plan.metrics.items():
             store.add_metric(MetricRow(name, plan.signature(name), metric.note, metric.figures))
-        for name, metric in _all_metrics(plan, store).items():
+        for name, metric in all_metrics(plan, store).items():
             _add_failed_counts(name, metric, plan.testset, store)
         store.set_meta("baseline", _baseline(plan, store))
         store.set_meta("statistics", to_dict(plan.config)["statistics"])
-        store.set_meta("notes", list(plan.notes))
-        if plan.config.recipe:
-            store.set_meta("recipe", plan.config.recipe)
+        store.set_meta("notes", _notes(plan, store))
+        store.set_meta("recipe", plan.config.recipe)
+        store.set_meta("mode", plan.config.mode or "strict")
         store.set_meta(
             "testset",
             {
@@ -74,7 +95,7 @@ def _check_audio(plan: Plan, store: Store) -> None:
         raise mixed(str(store.folder))
 
 
-def _all_metrics(plan: Plan, store: Store) -> dict[str, Metric]:
+def all_metrics(plan: Plan, store: Store) -> dict[str, Metric]:
     """The plan's metrics, and those that the run has from before: a new clip may fail for them."""
     found = dict(plan.metrics)
     config = replace(plan.config, **store.meta("options", {}))
@@ -83,6 +104,12 @@ def _all_metrics(plan: Plan, store: Store) -> dict[str, Metric]:
             options = metric_options(row.name, config, plan.testset)
             found[row.name] = registry.create("metrics", row.name, options)
     return found
+
+
+def _notes(plan: Plan, store: Store) -> list[tuple[str, str]]:
+    """The plan's notes, and earlier ones of metrics that this command does not speak of."""
+    spoken = {"", *plan.metrics, *(metric for metric, _ in plan.notes)}
+    return [*plan.notes, *(note for note in store.owned_notes() if note[0] not in spoken)]
 
 
 def _baseline(plan: Plan, store: Store) -> str:

@@ -46,7 +46,7 @@ def evaluate(
     Raises:
         UserError: for whatever is wrong with the configuration, before anything is made.
     """
-    plan = planning.make(config)
+    plan = planning.make(entering.continued(config, out) if out else config)
     folder = out or plan.default_folder()
     if not (folder / DATABASE).exists():
         entering.check_new(plan)  # before anything is written
@@ -151,6 +151,5 @@ def _whole_configuration(plan: Plan, store: Store) -> RunConfig:
         systems={row.name: row.target for row in store.systems()},
         metrics=[row.name for row in store.metrics()],
         baseline=store.meta("baseline"),
-        recipe=plan.config.recipe or store.meta("recipe"),
         **kept,
     )

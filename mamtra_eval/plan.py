@@ -17,6 +17,7 @@ from mamtra_eval import catalogue, protocol, rates, registry, targets
 from mamtra_eval.config import DEFAULT_METRICS, RunConfig, to_dict
 from mamtra_eval.errors import MissingExtra, UserError
 from mamtra_eval.metrics import Metric, wer
+from mamtra_eval.protocol import TRANSCRIPTS
 from mamtra_eval.recipes.applying import SUPPLIED
 from mamtra_eval.systems import Request, System, clip_stem
 from mamtra_eval.targets import SystemSpec
@@ -27,9 +28,7 @@ SECTIONS = ("asr", "speaker", "dnsmos", "health", "utmos", "second")
 """Sections of the configuration that hold options of packaged metrics."""
 SECOND_OPINION = ("second_wer", "opinion")
 """Metrics of a run that names a second recogniser."""
-TRANSCRIPTS = "transcripts"
-"""The system that is texts, and not speech."""
-_IN_IDENTITY = (*SECTIONS, "options", "mode", "limit", "repeats", "seed")
+_IN_IDENTITY = (*SECTIONS, "options", "recipe", "limit", "repeats", "seed")
 """Keys of the configuration that tell one run from another, besides what is hashed itself."""
 
 
@@ -44,7 +43,8 @@ class Plan:
     identities: dict[str, dict[str, Any]]
     metrics: dict[str, Metric]
     metric_options: dict[str, dict[str, Any]]
-    notes: tuple[str, ...]
+    notes: tuple[tuple[str, str], ...]
+    """What a reader must know, each with the metric that it is about (empty for the whole run)."""
 
     def requests(self, system: str) -> list[Request]:
         """The clips of one system, with the seed of each."""
@@ -53,6 +53,9 @@ class Plan:
     def signature(self, metric: str) -> str:
         """A metric's signature with that of the audio it is handed."""
         own = self.metrics[metric].signature()
+        if sources := self.metrics[metric].sources:  # which hears nothing, and depends on all that
+            signed = "".join(self.signature(source) for source in sources)
+            return f"{own}|sources:{hashlib.sha256(signed.encode()).hexdigest()[:8]}"
         if self.metric_options[metric].get("backend") == SUPPLIED:  # which is handed no audio
             return own
         return f"{own}|resample:{rates.signature(self.metrics[metric].resampler)}"
@@ -66,6 +69,7 @@ class Plan:
         configured = to_dict(self.config)
         content = {
             "configuration": {key: configured[key] for key in _IN_IDENTITY},
+            "mode": self.config.mode or "strict",
             "testset": combine(self.fingerprints),
             "options": self.testset.options,
             "systems": [
@@ -85,7 +89,7 @@ def make(config: RunConfig) -> Plan:
     heard = config.asr.get("backend") != SUPPLIED
     testset = catalogue.load(config.testset, audio=heard).first(config.limit)
     _check_file_names(testset, config.repeats)
-    config, recipe_notes = protocol.by_recipe(config, testset)
+    config = protocol.by_recipe(config, testset, _names(config))
     specs, floor_notes = protocol.with_floor(config, specs, testset)
     config = replace(config, systems={name: spec.target for name, spec in specs.items()})
     identities = {
@@ -100,7 +104,7 @@ def make(config: RunConfig) -> Plan:
         identities,
         metrics,
         options,
-        (*recipe_notes, *floor_notes, *notes),
+        (*protocol.recipe_notes(config, testset, options), *floor_notes, *notes),
     )
 
 
@@ -181,11 +185,11 @@ def item_seed(seed: int, system: str, utterance: str, repeat: int) -> int:
 
 def _metrics(
     config: RunConfig, testset: TestSet
-) -> tuple[dict[str, Metric], dict[str, dict[str, Any]], list[str]]:
+) -> tuple[dict[str, Metric], dict[str, dict[str, Any]], list[tuple[str, str]]]:
     """Metrics by name, their options, and a note for each default one that was left out."""
     metrics: dict[str, Metric] = {}
     options: dict[str, dict[str, Any]] = {}
-    notes: list[str] = []
+    notes: list[tuple[str, str]] = []
     for name in _names(config):
         found = metric_options(name, config, testset)
         metric: Metric = registry.create("metrics", name, found)
@@ -194,18 +198,19 @@ def _metrics(
             metric.check(testset)
             metric.signature()  # so that what is not installed shows before anything is made
         except UserError as error:
-            if config.recipe and isinstance(error, MissingExtra):
+            if config.recipe and (config.metrics or isinstance(error, MissingExtra)):
                 raise protocol.recipe_lacks(config.recipe, name, error) from error
             # A default metric may give way, but not what was chosen for it by name.
             if config.metrics or isinstance(error, MissingExtra):
                 raise
-            notes.append(f"{name} was left out: {error}")
+            notes.append((name, f"{name} was left out: {error}"))
             continue
         metrics[name], options[name] = metric, found
     _check_options(config, metrics)
     if not metrics:
         raise UserError(
-            "no metric is left to take", fix=" ".join(notes) or "Name one: --metrics wer."
+            "no metric is left to take",
+            fix=" ".join(note for _, note in notes) or "Name one: --metrics wer.",
         )
     return metrics, options, notes
 
@@ -265,6 +270,18 @@ def metric_options(name: str, config: RunConfig, testset: TestSet) -> dict[str, 
         faster = getattr(registry.load("metrics", name), "fast", None)
         found = {**(faster(found) if faster else {}), **found}
     return found
+
+
+def strict_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A metric's options with every clip alone and in single precision."""
+    faster = getattr(registry.load("metrics", name), "fast", None)
+    known = faster(options) if faster else {}
+    strict = {
+        key: value
+        for key, value in protocol.STRICT.items()
+        if key in known and str(options.get(key, value)) != str(value)
+    }
+    return {**options, **strict}
 
 
 def identify(spec: SystemSpec, asked: Sequence[Request]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -67,6 +67,17 @@ class RunReader:
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return json.loads(row[0]) if row else default
 
+    def notes(self) -> list[str]:
+        """What a reader must know of the run."""
+        return [text for _, text in self.owned_notes()]
+
+    def owned_notes(self) -> list[tuple[str, str]]:
+        """The same, each with the metric that it is about (empty for the whole run)."""
+        return [
+            ("", note) if isinstance(note, str) else (note[0], note[1])
+            for note in self.meta("notes", [])
+        ]
+
     def fingerprints(self) -> dict[str, str]:
         """Hash of each utterance's text and audio, by id."""
         return dict(self._db.execute("SELECT id, sha256 FROM utterances").fetchall())
@@ -121,19 +132,24 @@ class RunReader:
             for system, utterance, repeat, *rest, cost in rows
         ]
 
-    def readings(self) -> Iterator[ReadingRow]:
-        """Every reading there is, in a stable order."""
+    def readings(self, metrics: Collection[str] | None = None) -> Iterator[ReadingRow]:
+        """Every reading there is, or those of some metrics, in a stable order."""
         rows = self._db.execute(
-            "SELECT system, utterance, repeat, metric, counts, evidence, error "
-            "FROM readings ORDER BY system, utterance, repeat, metric"
+            "SELECT system, utterance, repeat, metric, counts, evidence, error FROM readings "
+            "WHERE ? OR metric IN (SELECT value FROM json_each(?)) "
+            "ORDER BY system, utterance, repeat, metric",
+            (metrics is None, json.dumps(sorted(metrics or ()))),
         )
         for system, utterance, repeat, metric, counts, evidence, error in rows:
             reading = Reading(json.loads(counts), json.loads(evidence)) if error is None else None
             yield ReadingRow(ClipKey(system, utterance, repeat), metric, reading, error)
 
-    def reading_keys(self) -> set[tuple[ClipKey, str]]:
-        """(clip, metric) of every reading that is there, failed ones included."""
-        rows = self._db.execute("SELECT system, utterance, repeat, metric FROM readings")
+    def reading_keys(self, *, failed: bool = True) -> set[tuple[ClipKey, str]]:
+        """(clip, metric) of every reading that is there, failed ones included or not."""
+        rows = self._db.execute(
+            "SELECT system, utterance, repeat, metric FROM readings WHERE ? OR status = 'done'",
+            (failed,),
+        )
         return {(ClipKey(*row[:3]), row[3]) for row in rows}
 
     def _absolute(self, text: str | None) -> Path | None:

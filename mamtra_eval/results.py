@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mamtra_eval import agreement
+from mamtra_eval import notes
 from mamtra_eval.errors import UserError
 from mamtra_eval.metrics import Aggregate, Figure, Reading
 from mamtra_eval.reader import RunReader
 from mamtra_eval.resampling import Ratios, Resampling
 from mamtra_eval.rows import ClipKey, ClipRow, MetricRow, SystemRow
 from mamtra_eval.statistics.bootstrap import Estimate
-from mamtra_eval.targets import is_floor
 from mamtra_eval.testset import Utterance
 
 Readings = dict[tuple[ClipKey, str], Reading | str]
@@ -170,32 +169,16 @@ def collect(store: RunReader) -> Results:
         f"{settings['resamples']} resamples, seed {settings['seed']}",
         created=store.meta("finished") or (starts[-1]["at"] if starts else ""),
         version=str(starts[-1]["mamtra_eval"]) if starts else "unknown",
-        notes=(*store.meta("notes", []), *_floor_notes(store, values), *_agreement_notes(store)),
+        notes=tuple(notes.collect(store, _floor_value(store, values))),
         recipe=store.meta("recipe"),
-        floor=_floor(store),
+        floor=notes.floor(store),
         agreement=store.meta("agreement", {}),
     )
 
 
-def _floor(store: RunReader) -> str | None:
-    found = [row.name for row in store.systems() if is_floor(row.kind, row.target)]
-    return found[0] if found else None
-
-
-def _floor_notes(store: RunReader, values: dict[FigureKey, Value]) -> list[str]:
-    name = _floor(store)
-    value = values.get((name, "wer")) if name else None
-    if name is None or value is None or value.estimate is None:
-        return []
-    return [
-        f"The recogniser's own floor: it gets {100 * value.estimate.value:.1f} % of the words of "
-        f"{name}, the test set's own recordings, wrong."
-    ]
-
-
-def _agreement_notes(store: RunReader) -> list[str]:
-    found = store.meta("agreement", {})
-    return [agreement.note(found)] if found else []
+def _floor_value(store: RunReader, values: dict[FigureKey, Value]) -> Value | None:
+    name = notes.floor(store)
+    return values.get((name, "wer")) if name else None
 
 
 def _system(
@@ -287,7 +270,7 @@ def _ratios(
         pair = None
         if isinstance(reading, Reading):
             pair = _pair(figure, reading)
-        elif failed:
+        elif failed and not (figure.failed_if_unmade and clip.status != "failed"):
             pair = _failed_pair(figure, failed_counts.get(clip.key.utterance, {}))
         if pair is not None:
             repeats[clip.key.utterance].append(pair)

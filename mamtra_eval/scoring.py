@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from mamtra_eval import agreement, devices
+from mamtra_eval import agreement, devices, entering
 from mamtra_eval import plan as planning
 from mamtra_eval.errors import UserError, describe
 from mamtra_eval.executors.local import LocalExecutor
@@ -30,14 +30,14 @@ def score(plan: Plan, store: Store, progress: Progress) -> None:
     Networks on a GPU are held by one process; what a CPU measures is shared among all workers.
     """
     listened = {name: metric for name, metric in plan.metrics.items() if not metric.sources}
-    large = {name for name, metric in listened.items() if metric.on_device and _on_gpu(metric)}
+    large = {name for name, metric in listened.items() if _on_gpu(metric)}
     for names, workers in ((listened.keys() - large, None), (large, 1)):
         if tasks := _score_tasks(plan, store, names):
             _score(plan, store, progress, tasks, workers)
 
 
 def _on_gpu(metric: Metric) -> bool:
-    return devices.choose(metric.device).startswith("cuda")
+    return metric.on_device and devices.choose(metric.device).startswith("cuda")
 
 
 def _score(
@@ -54,6 +54,8 @@ def _score(
                 retries.extend(replace(task, metrics=(metric,)) for metric in task.metrics)
                 return
             store.fail_reading(_key(task), task.metrics[0], reason)
+            if task not in retries:
+                advance()
 
         args = (plan.metric_options,)
         together = _taken_together(plan, tasks, workers or executor.workers)
@@ -78,25 +80,34 @@ def _taken_together(plan: Plan, tasks: list[ScoreTask], workers: int) -> int:
 def derive(plan: Plan, store: Store) -> None:
     """Work out the readings that follow from other readings, where those are there.
 
-    What failed is worked out again: the reading that it lacked may have been retaken.
+    Of every such metric that the run has, asked for now or before. What failed is worked out again:
+    the reading that it lacked may have been retaken.
     """
-    derived = {name: metric for name, metric in plan.metrics.items() if metric.sources}
-    if not derived:
+    every = entering.all_metrics(plan, store)
+    derived = {name: metric for name, metric in every.items() if metric.sources}
+    done = store.reading_keys(failed=False)
+    tasks = [
+        (task, name)
+        for task in _all_tasks(plan, store)
+        for name in derived
+        if (_key(task), name) not in done
+    ]
+    if not tasks:
         return
+    needed = {source for _, name in tasks for source in derived[name].sources}
     found: dict[tuple[ClipKey, str], Reading | str] = {
-        (row.key, row.metric): row.reading or (row.error or "") for row in store.readings()
+        (row.key, row.metric): row.reading or (row.error or "") for row in store.readings(needed)
     }
-    for task in _all_tasks(plan, store):
-        key = _key(task)
-        for name, metric in derived.items():
-            sources = {source: found.get((key, source)) for source in metric.sources}
-            if isinstance(found.get((key, name)), Reading) or None in sources.values():
-                continue
-            result = _derived(metric, task.item, sources)
-            if isinstance(result, Reading):
-                store.add_reading(key, name, result, 0.0)
-            else:
-                store.fail_reading(key, name, result)
+    for task, name in tasks:
+        key, metric = _key(task), derived[name]
+        sources = {source: found.get((key, source)) for source in metric.sources}
+        if None in sources.values():
+            continue
+        result = _derived(metric, task.item, sources)
+        if isinstance(result, Reading):
+            store.add_reading(key, name, result, 0.0)
+        else:
+            store.fail_reading(key, name, result)
 
 
 def _derived(
@@ -116,23 +127,24 @@ def _derived(
 
 
 def agree(plan: Plan, store: Store, progress: Progress) -> None:
-    """Of a run in fast mode, measure a sample of the clips strictly and keep how they agree."""
-    strict = replace(plan.config, mode="strict")
-    options = {
-        name: found
-        for name, faster in plan.metric_options.items()
-        if (found := planning.metric_options(name, strict, plan.testset)) != faster
-    }
-    done = {row.key for row in store.clips() if row.status == "done"}
-    rows = {(row.key, row.metric): row.reading for row in store.readings() if row.reading}
+    """Where clips were taken together or in half precision, measure a sample of them strictly."""
     earlier = store.meta("agreement", {})
-    for name, own in options.items():
-        fast = {key: reading for (key, metric), reading in rows.items() if metric == name}
-        keys = agreement.sample(fast.keys() & done)
-        asked = hashlib.sha256(repr((keys, plan.signature(name), own)).encode()).hexdigest()
+    clips = {row.key: row.sha256 for row in store.clips() if row.status == "done"}
+    for name, own in plan.metric_options.items():
+        strict = planning.strict_options(name, own)
+        if strict == own:
+            continue
+        fast = {
+            row.key: row.reading or (row.error or "")
+            for row in store.readings({name})
+            if row.key in clips
+        }
+        keys = agreement.sample(fast)
+        content = [(key, clips[key]) for key in keys]
+        asked = hashlib.sha256(repr((content, plan.signature(name), strict)).encode()).hexdigest()
         if earlier.get(name, {}).get("asked") == asked:
             continue
-        again = _measure_again(plan, store, progress, name, own, set(keys))
+        again = _measure_again(plan, store, progress, name, strict, set(keys))
         found = agreement.compare(plan.metrics[name], {key: fast[key] for key in keys}, again)
         earlier[name] = {**found, "asked": asked}
         store.set_meta("agreement", earlier)
@@ -141,27 +153,26 @@ def agree(plan: Plan, store: Store, progress: Progress) -> None:
 def _measure_again(
     plan: Plan, store: Store, progress: Progress, name: str, options: dict[str, Any],
     keys: set[ClipKey],
-) -> dict[ClipKey, Reading]:  # fmt: skip
-    """Readings of one metric with other options, kept nowhere."""
+) -> dict[ClipKey, Reading | str]:  # fmt: skip
+    """Readings of one metric with other options, or why there are none; kept nowhere."""
     tasks = [
         replace(task, metrics=(name,)) for task in _all_tasks(plan, store) if _key(task) in keys
     ]
-    found: dict[ClipKey, Reading] = {}
+    found: dict[ClipKey, Reading | str] = {}
     with progress.stage(f"Again, one at a time: {name}", len(tasks)) as advance:
 
         def write(task: ScoreTask, results: dict[str, Taken | Failure]) -> None:
             taken = results[name]
-            if isinstance(taken, Taken):
-                found[_key(task)] = taken.reading
+            found[_key(task)] = taken.reading if isinstance(taken, Taken) else taken.error
             advance()
 
         def lost(task: ScoreTask, reason: str) -> None:
-            del task, reason
+            found[_key(task)] = reason
             advance()
 
-        LocalExecutor.of(plan.config.execution).run(
-            Scorer, ({name: options},), [[task] for task in tasks], write, lost
-        )
+        executor = LocalExecutor.of(plan.config.execution)
+        workers = 1 if _on_gpu(plan.metrics[name]) else None
+        executor.run(Scorer, ({name: options},), [[task] for task in tasks], write, lost, workers)
     return found
 
 

@@ -172,8 +172,8 @@ class Scorer:
         wanted = [
             (task.item, metric.resampler)
             for task in tasks
-            for metric in self.metrics.values()
-            if metric.batch_size > 1
+            for name, metric in self.metrics.items()
+            if metric.batch_size > 1 and name in task.metrics
         ]
         if len(tasks) < 2 or not wanted:
             yield

@@ -8,6 +8,7 @@ plugin offers ``weights() -> list[Weights]`` with what it loads by default.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from importlib import import_module
@@ -42,7 +43,7 @@ class Weights:
     def find(self) -> Path | None:
         """Where it lies; ``None`` if it is not here."""
         places = (self.path, *self.alias)
-        return next((path for path in places if path is not None and path.exists()), None)
+        return next((path for path in places if path is not None and _is_there(path)), None)
 
     def require(self) -> Path:
         """Where it lies; MissingExtra with the command that fetches it."""
@@ -65,6 +66,11 @@ class Weights:
         return None if found == self.sha256 else f"SHA-256 is {found}, published is {self.sha256}"
 
 
+def _is_there(path: Path) -> bool:
+    """Whether a file, or a folder where that is meant, is there: a folder has no such suffix."""
+    return path.is_file() or (path.is_dir() and path.suffix not in {".pt", ".pth", ".ckpt"})
+
+
 def given(path: str, name: str, option: str) -> Path:
     """A path that the user gave for weights; MissingExtra if there is no such file."""
     file = Path(path).expanduser().absolute()
@@ -84,6 +90,31 @@ def in_hub(hub_id: str, revision: str | None = None) -> Path | None:
         return Path(hub.snapshot_download(hub_id, revision=revision, local_files_only=True))
     except (ImportError, OSError, ValueError):  # no such package, not fetched, no id
         return None
+
+
+def modelscope(model: str, revision: str) -> list[Path]:
+    """Folders where ModelScope's downloader puts a model, and used to; its own first.
+
+    Up to modelscope 1.37: a folder without the revision, below hub/ or not, dots written as ___.
+    """
+    home = Path.home() / ".cache" / "modelscope"
+    base = Path(os.environ.get("MODELSCOPE_CACHE") or home).expanduser()
+    owner, _, name = model.partition("/")
+    snapshots = base / "models" / f"{owner}--{name}" / "snapshots"
+    older = [
+        base / below / owner / one
+        for below in ("models", "hub/models", "hub", "")
+        for one in dict.fromkeys((name.replace(".", "___"), name))
+    ]
+    return [snapshots / revision, snapshots / "master", *older]
+
+
+def fingerprint(folder: Path, *patterns: str) -> str:
+    """A hash over names and contents of a folder's files that match; of small files."""
+    digest = hashlib.sha256()
+    for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
+        digest.update(f"{path.name}\x1f{audio.sha256(path)}\x1e".encode())
+    return digest.hexdigest()
 
 
 def cache() -> Path:

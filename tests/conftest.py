@@ -65,3 +65,12 @@ def make_list(tmp_path: Path) -> Callable[..., Path]:
         return root / "meta.lst"
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of Whisper's true architecture, small and with random weights."""
+    pytest.importorskip("transformers")
+    from tiny_whisper import write_model
+
+    return write_model(tmp_path_factory.mktemp("tiny-whisper"))

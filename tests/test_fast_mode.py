@@ -113,19 +113,11 @@ def test_rows_do_not_depend_on_shards_or_order(
     assert len(found) == 5 * 2 * 2
 
 
-@pytest.fixture(scope="module")
-def whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("transformers")
-    from tiny_whisper import write_model
-
-    return write_model(tmp_path_factory.mktemp("tiny-whisper"))
-
-
 def test_fast_mode_tells_how_it_agrees_with_strict_mode(
-    whisper: Path, make_list: MakeList, tmp_path: Path
+    tiny_whisper: Path, make_list: MakeList, tmp_path: Path
 ) -> None:
     path = make_list(n=6)
-    asr = {"backend": "whisper_hf", "model": str(whisper), "device": "cpu"}
+    asr = {"backend": "whisper_hf", "model": str(tiny_whisper), "device": "cpu"}
     strict = _run(path, tmp_path / "strict", asr=asr, metrics=["wer"])
     fast = _run(path, tmp_path / "fast", asr=asr, metrics=["wer"], mode="fast")
     assert fast == strict  # float32, and only the batches differ
@@ -140,8 +132,9 @@ def test_fast_mode_tells_how_it_agrees_with_strict_mode(
     before = (tmp_path / "fast" / "run.sqlite").stat().st_size
     _run(path, tmp_path / "fast", asr=asr, metrics=["wer"], mode="fast")  # asked again: no work
     assert (tmp_path / "fast" / "run.sqlite").stat().st_size == before
-    with pytest.raises(UserError, match="the run there has metric wer as"):
-        _run(path, tmp_path / "fast", asr=asr, metrics=["wer"])
+    assert _run(path, tmp_path / "fast", asr=asr, metrics=["wer"]) == fast  # it stays in its mode
+    with pytest.raises(UserError, match="the run there has mode fast, this command strict"):
+        _run(path, tmp_path / "fast", asr=asr, metrics=["wer"], mode="strict")
 
 
 def test_evaluators_without_batches_have_nothing_to_compare(
@@ -158,14 +151,20 @@ def test_flips_are_counted_and_shown() -> None:
 
     keys = [ClipKey("s", f"u{index}", 0) for index in range(3)]
     fast = dict(zip(keys, [reading(0, "a"), reading(2, "b"), reading(1, "c")], strict=True))
-    strict = dict(zip(keys[:2], [reading(0, "a"), reading(0.5, "x")], strict=True))
+    strict = {**dict(zip(keys[:2], [reading(0, "a"), reading(0.5, "x")], strict=True)),
+              keys[2]: "out of memory"}  # fmt: skip
     found = agreement.compare(Loudness(), fast, strict)
     assert (found["n"], found["n_differing"], found["n_transcripts_differing"]) == (2, 1, 1)
     assert (found["fast"], found["strict"], found["largest_difference"]) == (1.0, 0.25, 1.5)
     assert found["examples"] == [
         {"system": "s", "utterance": "u1", "repeat": 0, "fast": "b", "strict": "x"}
     ]
-    assert "loudness: 1 of 2 readings differ, by at most 1.5" in agreement.note({"loudness": found})
+    assert (found["n_sampled"], found["n_failed_fast"], found["n_failed_strict"]) == (3, 0, 1)
+    # Wilson's interval of 1 in 2: 0.095 to 0.905.
+    assert found["differing_at_most"] == pytest.approx(0.9055, abs=1e-3)
+    note = agreement.note({"loudness": found})
+    assert "loudness: 1 of 2 readings differ (3 sampled, 0 without a reading before, 1 " in note
+    assert "by at most 1.5; in all at most 90.5 % do (95 %)" in note
 
 
 def test_the_sample_is_even_and_does_not_depend_on_order() -> None:
@@ -184,12 +183,12 @@ def test_an_unknown_mode_is_refused() -> None:
 
 
 def test_options_of_the_fast_mode_stand_under_the_user_s(
-    make_list: MakeList, whisper: Path
+    make_list: MakeList, tiny_whisper: Path
 ) -> None:
     config = configuration.build(
         {"testset": str(make_list(n=1)), "systems": {"a": "recorded"}, "metrics": ["wer"],
          "mode": "fast",
-         "asr": {"backend": "whisper_hf", "model": str(whisper), "batch_size": 5}}
+         "asr": {"backend": "whisper_hf", "model": str(tiny_whisper), "batch_size": 5}}
     )  # fmt: skip
     assert planning.make(config).metric_options["wer"]["batch_size"] == 5
     assert planning.make(config).metric_options["wer"]["precision"] == "auto"

@@ -180,25 +180,88 @@ def test_evaluate_takes_a_recipe_s_rule_and_says_what_its_figure_is(
     assert f"Recipe {name}" in again.stderr
 
 
+def _asr(name: str, language: str, own: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    recipe = recipes.RECIPES[name]
+    options = applying.under("asr", applying.prescribed(recipe, "asr", language, own), own)
+    return options, applying.differences(recipe, "asr", language, options)
+
+
 def test_a_recipe_gives_the_options_of_its_evaluators_under_the_user_s() -> None:
-    recipe = recipes.RECIPES["seed-tts-eval"]
-    assert applying.asr(recipe, "en", {}) == (
-        {"backend": "whisper_hf", "model": "openai/whisper-large-v3", "resample": "fft",
-         "normalizer": "seed_tts"},
+    strict = {"precision": "fp32", "batch_size": 1}
+    whisper = {"backend": "whisper_hf", "model": "openai/whisper-large-v3", "resample": "fft"}
+    assert _asr("seed-tts-eval", "en", {}) == (
+        {**whisper, **strict, "normalizer": "seed_tts"},
         [],
-    )  # fmt: skip
-    assert applying.asr(recipe, "zh", {"device": "cpu"})[0]["backend"] == "paraformer"
-    options, differences = applying.asr(recipe, "en", {"backend": "pocketsphinx"})
-    assert options == {
-        "backend": "pocketsphinx", "resample": "fft", "normalizer": "seed_tts",
+    )
+    assert _asr("seed-tts-eval", "zh", {"device": "cpu"}) == (
+        {"backend": "paraformer", "resample": "sinc", "normalizer": "seed_tts", "device": "cpu"},
+        [],
+    )
+    assert _asr("seed-tts-eval", "en", {"backend": "pocketsphinx"}) == (
+        {"backend": "pocketsphinx", "resample": "fft", "normalizer": "seed_tts"},
+        ["asr.backend is pocketsphinx, not whisper_hf"],
+    )
+    found = _asr("seed-tts-eval", "en", {"model": "tiny", "batch_size": 8, "revision": "v1"})[1]
+    assert found == [
+        "asr.model is tiny, not openai/whisper-large-v3", "asr.batch_size is 8, not 1",
+        "asr.revision is v1",
+    ]  # fmt: skip
+    assert "not lists of 16" in _asr("omnivoice", "zh", {})[1][0]
+    assert _asr("cv3-eval", "en", {})[0]["precision"] == "auto"
+    for name, encoder in (("seed-tts-eval", "wavlm"), ("cv3-eval", "eres2net")):
+        wanted = applying.prescribed(recipes.RECIPES[name], "speaker", "en", {})
+        assert wanted == {"encoder": encoder, "resample": "sinc"}
+
+
+def test_a_recipe_reaches_what_other_metrics_are_worked_out_from(
+    make_list: Callable[..., Path], tiny_whisper: Path
+) -> None:
+    base = {"testset": str(make_list(n=1)), "systems": {"r": "recorded"}, "metrics": ["failures"]}
+    own = {"model": str(tiny_whisper)}
+    config = configuration.build({**base, "recipe": "seed-tts-eval", "asr": own})
+    made = plan.make(config)
+    assert made.metric_options["wer"]["backend"] == "whisper_hf"
+    assert made.metrics["wer"].resampler == "fft"
+
+
+def test_fast_mode_is_told_as_a_difference(
+    make_list: Callable[..., Path], tiny_whisper: Path
+) -> None:
+    base = {"testset": str(make_list(n=1)), "systems": {"r": "recorded"}, "metrics": ["wer"]}
+    config = configuration.build(
+        {**base, "recipe": "seed-tts-eval", "mode": "fast", "asr": {"model": str(tiny_whisper)}}
+    )
+    made = plan.make(config)
+    assert made.metric_options["wer"]["batch_size"] == 32
+    (note,) = (text for _, text in made.notes if "not comparable" in text)
+    assert "asr.precision is auto, not fp32" in note
+    assert "asr.batch_size is 32, not 1" in note
+
+
+def test_a_run_keeps_its_recipe_and_what_differs_from_it(
+    make_list: Callable[..., Path], tmp_path: Path
+) -> None:
+    base = {
+        "testset": str(make_list(n=1)), "systems": {"r": "recorded"},
+        "asr": {"backend": "pocketsphinx"}, "speaker": {"encoder": "ge2e"},
     }  # fmt: skip
-    assert differences == ["asr.backend is pocketsphinx, not whisper_hf"]
-    options, differences = applying.asr(recipe, "en", {"model": "openai/whisper-small"})
-    assert differences == ["asr.model is openai/whisper-small, not openai/whisper-large-v3"]
-    assert applying.speaker(recipe, {}) == ({"encoder": "wavlm", "resample": "sinc"}, [])
-    assert applying.speaker(recipes.RECIPES["cv3-eval"], {})[1] == [
-        "the speaker encoder is not its own (ERes2Net)"
-    ]
+    first = configuration.build({**base, "recipe": "pooled", "metrics": ["wer"], "speaker": {}})
+    folder = pipeline.evaluate(first, tmp_path / "run")
+    later = configuration.build({**base, "metrics": ["similarity"], "asr": {}})
+    pipeline.evaluate(later, folder)
+    with RunReader(folder) as store:
+        found = results.collect(store)
+    assert found.recipe == "pooled"
+    notes = "\n".join(found.notes)
+    assert "its figure is wer_pooled" in notes
+    assert "asr.backend is pocketsphinx, not whisper_hf" in notes
+    assert "speaker.encoder is ge2e, not wavlm" in notes
+    pipeline.evaluate(configuration.load(str(folder / "run.yaml")), folder)
+    with RunReader(folder) as store:
+        assert set(results.collect(store).notes) == set(found.notes)
+    other = configuration.build({**base, "recipe": "zipvoice", "metrics": ["wer"], "speaker": {}})
+    with pytest.raises(UserError, match=r"has recipe pooled, this command zipvoice.*--out"):
+        pipeline.evaluate(other, folder)
 
 
 def test_a_recipe_whose_evaluators_are_absent_is_refused_with_what_brings_them(
@@ -224,9 +287,11 @@ def test_a_recipe_measured_with_other_evaluators_says_so() -> None:
     made = plan.make(config)
     assert made.metrics["wer"].resampler == "fft"
     assert made.metrics["similarity"].resampler == "sinc"
-    assert "asr.backend is pocketsphinx, not whisper_hf" in made.notes[1]
-    assert "speaker.encoder is ge2e, not wavlm" in made.notes[1]
-    assert "not comparable" in made.notes[1]
+    notes = {(metric, text.partition(": ")[2].partition(".")[0]) for metric, text in made.notes}
+    assert ("wer", "its figure is wer") in notes
+    whole = [text for _, text in made.notes if "not comparable" in text]
+    assert "asr.backend is pocketsphinx, not whisper_hf" in whole[0]
+    assert "speaker.encoder is ge2e, not wavlm" in whole[1]
 
 
 def test_an_unknown_recipe_is_refused() -> None:

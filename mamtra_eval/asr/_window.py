@@ -11,6 +11,7 @@ from typing import Any
 
 from mamtra_eval.asr import Transcript
 from mamtra_eval.audio import Samples
+from mamtra_eval.errors import UserError
 
 WINDOW_S = 30
 RATE_HZ = 16000
@@ -39,3 +40,9 @@ def around_silence(
     sounding = [samples for samples, empty in zip(clips, found, strict=True) if empty is None]
     heard = iter(hear(sounding) if sounding else [])
     return [empty or next(heard) for empty in found]
+
+
+def check_batch_size(batch_size: int) -> None:
+    """UserError for a batch of nothing."""
+    if batch_size < 1:
+        raise UserError(f"asr.batch_size must be at least 1, not {batch_size}")

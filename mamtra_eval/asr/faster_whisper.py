@@ -38,7 +38,7 @@ from mamtra_eval.audio import Samples
 from mamtra_eval.errors import MeasurementError, MissingExtra, UserError, describe, unknown_name
 from mamtra_eval.extras import extra_version, import_extra
 from mamtra_eval.registry import read_options
-from mamtra_eval.weights import Weights, in_hub
+from mamtra_eval.weights import Weights, fingerprint, in_hub
 
 PACKAGES = ("faster_whisper",)
 FEATURE, EXTRA = "the recogniser faster_whisper", "asr"
@@ -94,7 +94,9 @@ class FasterWhisper(Recognizer):
         """Versions, model and weights (by hash), and how they are decoded."""
         return (
             f"asr:faster-whisper-{extra_version(*NEEDS)}|ctranslate2:{extra_version(*ENGINE)}"
-            f"|model:{self.name}|weights:{self._sha256[:8]}|decoding:beam-{self.beam_size}"
+            f"|model:{self.name}|weights:{self._sha256[:8]}"
+            f"|files:{fingerprint(self._folder, '*.json', '*.txt')[:8]}"
+            f"|decoding:beam-{self.beam_size}"
             f"|fallback:sampled-0.2-1.0-seed-{SEED}|precision:{self.compute_type}"
         )
 

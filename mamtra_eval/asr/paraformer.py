@@ -31,7 +31,6 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
@@ -41,13 +40,13 @@ from typing import Any
 
 import numpy as np
 
-from mamtra_eval import audio
+from mamtra_eval import audio, devices
 from mamtra_eval.asr import Recognizer, Transcript
 from mamtra_eval.audio import Samples
 from mamtra_eval.errors import MeasurementError, MissingExtra, UserError, describe
 from mamtra_eval.extras import extra_version, import_extra
 from mamtra_eval.registry import read_options
-from mamtra_eval.weights import Weights
+from mamtra_eval.weights import Weights, fingerprint, modelscope
 
 PACKAGES = ("funasr",)
 NEEDS = ("the recogniser paraformer", "funasr", "zh")
@@ -87,7 +86,7 @@ class Paraformer(Recognizer):
         """Version, weights (by hash), and how they are used."""
         return (
             f"asr:paraformer-zh-{extra_version(*NEEDS)}|weights:{self._sha256[:8]}"
-            "|dither:0|precision:fp32"
+            f"|files:{fingerprint(self._folder, *FILES[1:])[:8]}|dither:0|precision:fp32"
         )
 
     def check(self) -> None:
@@ -154,7 +153,7 @@ class Paraformer(Recognizer):
         """FunASR's model with all its weights, on the device."""
         import torch
 
-        device = self.device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = devices.choose(self.device)
         if device.startswith("cuda") and not torch.cuda.is_available():
             raise UserError("there is no CUDA device here", fix="Set asr.device=cpu.")
         folder, make = str(self._folder), self._auto_model
@@ -187,22 +186,14 @@ def weights() -> list[Weights]:
 
 def _weights(model: str, revision: str) -> Weights:
     """ModelScope's model of an id, looked for where its downloader puts it, and used to."""
-    home = Path.home() / ".cache" / "modelscope"
-    base = Path(os.environ.get("MODELSCOPE_CACHE") or home).expanduser()
-    owner, _, name = model.partition("/")
-    # Up to modelscope 1.37: a folder without the revision, below hub/ or not, dots written as ___.
-    older = [
-        base / below / owner / one
-        for below in ("models", "hub/models", "hub", "")
-        for one in dict.fromkeys((name.replace(".", "___"), name))
-    ]
+    folders = modelscope(model, revision)
     return Weights(
         name=f"{model} of FunASR",
-        path=base / "models" / f"{owner}--{name}" / "snapshots" / revision,
+        path=folders[0],
         fetch=f"modelscope download {model} --revision {revision}",
         size="990 MB",
         option="asr.model",
-        alias=tuple(older),
+        alias=tuple(folders[1:]),
     )
 
 

@@ -32,7 +32,14 @@ from typing import Any
 
 from mamtra_eval import audio, devices
 from mamtra_eval.asr import Recognizer, Transcript
-from mamtra_eval.asr._window import RATE_HZ, WINDOW_S, around_silence, silent, truncation
+from mamtra_eval.asr._window import (
+    RATE_HZ,
+    WINDOW_S,
+    around_silence,
+    check_batch_size,
+    silent,
+    truncation,
+)
 from mamtra_eval.audio import Samples
 from mamtra_eval.errors import MeasurementError, MissingExtra, describe, unknown_name
 from mamtra_eval.extras import extra_version, import_extra
@@ -71,11 +78,12 @@ class Whisper(Recognizer):
         self, model: str, device: str | None, precision: str, batch_size: int, method: str
     ) -> None:
         devices.check_precision(precision)
+        check_batch_size(batch_size)
         if method not in METHODS:
             raise unknown_name("method of whisper", method, METHODS)
         self.weights, self.name = _find_weights(model)
         self.device, self.method = device, method
-        self.batch_size = max(1, batch_size) if method == "decode" else 1
+        self.batch_size = batch_size if method == "decode" else 1
         self.english_only = self.name.endswith(".en")
         self.languages = frozenset({"en"}) if self.english_only else None
         self._precision = precision
@@ -97,7 +105,8 @@ class Whisper(Recognizer):
         )
 
     def check(self) -> None:
-        """MissingExtra if the package does not import."""
+        """MissingExtra if the package does not import, UserError without the device."""
+        devices.check(self.device, "asr.device")
         self._whisper  # noqa: B018 -- importing it is the check
 
     def transcribe(self, samples_16k: Samples, language: str) -> Transcript:
@@ -129,7 +138,8 @@ class Whisper(Recognizer):
             language=language, temperature=0.0, without_timestamps=True,
             fp16=self.precision == "fp16",
         )  # fmt: skip
-        found = whisper.decode(model, mel.half() if options.fp16 else mel, options)
+        with devices.exact():
+            found = whisper.decode(model, mel.half() if options.fp16 else mel, options)
         return [
             _transcript(result, len(samples)) for result, samples in zip(found, clips, strict=True)
         ]
@@ -141,7 +151,7 @@ class Whisper(Recognizer):
         model = self._model
         self._check_language(language)
         on = [torch.device(model.device)] if model.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=on):
+        with torch.random.fork_rng(devices=on), devices.exact():
             torch.manual_seed(zlib.crc32(samples_16k.tobytes()))
             result = model.transcribe(
                 samples_16k, language=language, fp16=self.precision == "fp16", verbose=None

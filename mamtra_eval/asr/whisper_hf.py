@@ -28,12 +28,18 @@ from typing import Any
 
 from mamtra_eval import audio, devices
 from mamtra_eval.asr import Recognizer, Transcript
-from mamtra_eval.asr._window import RATE_HZ, WINDOW_S, around_silence, truncation
+from mamtra_eval.asr._window import (
+    RATE_HZ,
+    WINDOW_S,
+    around_silence,
+    check_batch_size,
+    truncation,
+)
 from mamtra_eval.audio import Samples
 from mamtra_eval.errors import MeasurementError, MissingExtra, describe
 from mamtra_eval.extras import extra_version, import_extra
 from mamtra_eval.registry import read_options
-from mamtra_eval.weights import Weights, in_hub
+from mamtra_eval.weights import Weights, fingerprint, in_hub
 
 PACKAGES = ("transformers",)
 NEEDS = ("the recogniser whisper_hf", "transformers", "asr")
@@ -45,6 +51,8 @@ DEFAULTS: dict[str, Any] = {
 }  # fmt: skip
 FAST = {"precision": "auto", "batch_size": 32}
 FILES = ("*.json", "*.txt", "model*.safetensors")
+SMALL = ("*.json", "*.txt")
+"""Vocabulary and settings, which decide a transcript too."""
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
@@ -57,8 +65,9 @@ class WhisperHF(Recognizer):
         self, model: str, revision: str | None, device: str | None, precision: str, batch_size: int
     ) -> None:
         devices.check_precision(precision)
+        check_batch_size(batch_size)
         self.name, self.revision, self.device = model, revision, device
-        self.batch_size = max(1, batch_size)
+        self.batch_size = batch_size
         self._precision = precision
 
     @cached_property
@@ -71,12 +80,13 @@ class WhisperHF(Recognizer):
         batch = f"|batch:{self.batch_size}" if self.batch_size > 1 else ""
         return (
             f"asr:whisper-transformers-{extra_version(*NEEDS)}|model:{Path(self.name).name}"
-            f"|weights:{self._sha256[:8]}|decoding:greedy|precision:{self.precision}"
-            f"|window:{WINDOW_S}s{batch}"
+            f"|weights:{self._sha256[:8]}|files:{fingerprint(self._folder, *SMALL)[:8]}"
+            f"|decoding:greedy|precision:{self.precision}|window:{WINDOW_S}s{batch}"
         )
 
     def check(self) -> None:
-        """MissingExtra if the package does not import."""
+        """MissingExtra if the package does not import, UserError without the device."""
+        devices.check(self.device, "asr.device")
         self._transformers  # noqa: B018 -- importing it is the check
 
     def transcribe(self, samples_16k: Samples, language: str) -> Transcript:
@@ -94,7 +104,7 @@ class WhisperHF(Recognizer):
         features = processor.feature_extractor(
             clips, sampling_rate=RATE_HZ, return_tensors="pt"
         ).input_features.to(model.device, model.dtype)
-        with torch.inference_mode():
+        with torch.inference_mode(), devices.exact():
             tokens = model.generate(
                 features, do_sample=False, num_beams=1, **self._spoken(model, language)
             )
@@ -193,10 +203,16 @@ def weights() -> list[Weights]:
     include = " ".join(f"--include '{pattern}'" for pattern in FILES)
     return [
         Weights(
-            name=f"{model} for transformers", path=in_hub(model),
+            name=f"{model} for transformers", path=_whole(in_hub(model)),
             fetch=f"hf download {model} {include}", size="3.1 GB", option="asr.model",
         )
     ]  # fmt: skip
+
+
+def _whole(folder: Path | None) -> Path | None:
+    """The folder, if weights lie in it: a download may have been broken off."""
+    there = folder and any((folder / name).is_file() for name in (WEIGHTS, INDEX))
+    return folder if there else None
 
 
 def create(options: Mapping[str, Any]) -> WhisperHF:

@@ -97,6 +97,8 @@ class Figure:
         higher_is_better: direction of the arrow.
         failed: what ratio a clip without a reading counts as in this figure (its denominator comes
             from ``Metric.failed_counts``); ``None`` leaves such clips out.
+        failed_if_unmade: that counts only where there is no clip; where it couldn't be measured,
+            it is left out.
         headline: whether leaderboards show it.
         title: for people; the name where empty.
     """
@@ -111,6 +113,7 @@ class Figure:
     headline: bool = True
     title: str = ""
     at: float = 0.0
+    failed_if_unmade: bool = False
 
 
 class Metric(ABC):

@@ -1,17 +1,18 @@
-"""What ``failures`` looks at: runs of edits at the end, loops, the prompt's words, durations."""
+"""What ``failures`` looks at: the end of an alignment, loops, the prompt's words, durations."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 from mamtra_eval.metrics._health_checks import count_units
 
 Alignment = Sequence[Sequence[str]]
 """Rows (operation, word of the text, word heard)."""
+Phrase = tuple[str, ...]
 
-LONGEST_PHRASE = 8
 LONG_PHRASE = 4
 """Words from which two rounds of a phrase are a loop already."""
 TYPICAL_PER_S = {"zh": 4.5}
@@ -20,73 +21,123 @@ TYPICAL_WORDS_PER_S = 2.8
 
 
 class Loop(NamedTuple):
-    """A phrase and how often it was said in a row."""
+    """A phrase, how often it was said in a row, and the word heard at which it begins."""
 
-    phrase: tuple[str, ...]
+    phrase: Phrase
     rounds: int
+    start: int
 
 
-def run_at_end(alignment: Alignment, operation: str) -> list[str]:
-    """The words of the edits of one kind that an alignment ends with."""
-    side = 2 if operation == "insert" else 1
+def missing_at_end(alignment: Alignment) -> list[str]:
+    """The words of the text behind the last that was heard as anything."""
     found: list[str] = []
-    for row in reversed(alignment):
-        if row[0] != operation:
+    for operation, word, _ in reversed(alignment):
+        if operation != "delete":
             break
-        found.append(row[side])
+        found.append(word)
     return found[::-1]
 
 
-def loop(heard: Sequence[str], text: Sequence[str], rounds: int) -> Loop | None:
-    """The phrase said most often in a row, if often enough and oftener than in the text."""
+def tail(alignment: Alignment) -> list[str]:
+    """Words heard behind the last right one, beyond as many as the text has left there."""
+    heard: list[str] = []
+    left = 0
+    for operation, word, said in reversed(alignment):
+        if operation == "equal":
+            break
+        digits = sum(letter.isdigit() for letter in word)
+        left += max(1, 2 * digits) if word else 0  # "21" may be heard as "twenty one"
+        if said:
+            heard.append(said)
+    return heard[::-1][left:]
+
+
+def count_words(words: Sequence[str]) -> int:
+    """How many they are, where digits and Latin letters that stand alone make one word together."""
+    plain = [len(word) == 1 and word.isascii() for word in words]
+    return sum(1 if joined else len(list(run)) for joined, run in groupby(plain))
+
+
+def by_character(words: Sequence[str]) -> bool:
+    """Whether a text was split into characters."""
+    return all(len(word) == 1 for word in words)
+
+
+def loop(alignment: Alignment, rounds: int) -> Loop | None:
+    """The phrase said most often in a row, if often enough and oftener than the text says it."""
+    text = [row[1] for row in alignment if row[1]]
+    heard = [row[2] for row in alignment if row[2]]
     best: Loop | None = None
-    for size in range(1, LONGEST_PHRASE + 1):
-        least = 2 if size >= LONG_PHRASE else rounds
-        for phrase, times in _rounds(heard, size).items():
-            allowed = max(_rounds(text, size).get(phrase, 1), 1)
-            if times < least or times <= allowed:
+    for size in range(1, max(LONG_PHRASE, len(text)) + 1):
+        least = 2 if size >= LONG_PHRASE else rounds + (size == 1)
+        found = [one for one in _runs(heard, size) if one.rounds >= least]
+        written = {one.phrase: one.rounds for one in _runs(text, size)} if found else {}
+        for one in found:
+            if one.rounds <= written.get(one.phrase, 1) or _is_reading(alignment, one, text):
                 continue
-            if best is None or times * size > best.rounds * len(best.phrase):
-                best = Loop(phrase, times)
+            if best is None or one.rounds * size > best.rounds * len(best.phrase):
+                best = one
     return best
 
 
-def _rounds(words: Sequence[str], size: int) -> dict[tuple[str, ...], int]:
-    """How often each phrase of a size comes in a row, at most; 1 for one that does not."""
-    found: dict[tuple[str, ...], int] = {}
-    for start in range(len(words) - size + 1):
-        phrase = tuple(words[start : start + size])
-        times, at = 1, start + size
-        while tuple(words[at : at + size]) == phrase:
-            times, at = times + 1, at + size
-        found[phrase] = max(found.get(phrase, 1), times)
-    return found
+def _runs(words: Sequence[str], size: int) -> list[Loop]:
+    """Every phrase of a size that comes in a row at least twice, with its longest run."""
+    best: dict[Phrase, Loop] = {}
+    start = 0
+    same = [words[at] == words[at + size] for at in range(len(words) - size)]
+    while start < len(same):
+        end = start
+        while end < len(same) and same[end]:
+            end += 1
+        rounds = (end - start) // size + 1
+        if rounds > 1:
+            phrase = tuple(words[start : start + size])
+            if phrase not in best or best[phrase].rounds < rounds:
+                best[phrase] = Loop(phrase, rounds, start)
+        start = end + 1
+    return [*best.values()]
 
 
-def leak(
-    heard: Sequence[str], text: Sequence[str], prompt: str, least: int
-) -> tuple[str, ...] | None:
-    """The longest run of words of the prompt that was heard and is not in the text, if any.
+def _is_reading(alignment: Alignment, found: Loop, text: Sequence[str]) -> bool:
+    """Whether a loop is a number read out ("555") or a word spelled out ("WWW", "bye-bye-bye")."""
+    if "".join(found.phrase) * found.rounds in "".join(text):
+        return True
+    at, first, last = 0, len(alignment), 0
+    end = found.start + found.rounds * len(found.phrase)
+    for row, (_, _, said) in enumerate(alignment):
+        if said and found.start <= at < end:
+            first, last = min(first, row), row
+        at += bool(said)
+    around = alignment[max(0, first - 1) : last + 2]
+    return any(re.search(r"\d", word) for _, word, _ in around)
 
-    The prompt is split as the text was: into characters if all words of the text are characters.
+
+def leak(alignment: Alignment, prompt: str, least: int) -> Phrase | None:
+    """The longest run of wrong words heard, at least ``least``, that the prompt has in a row.
+
+    The prompt is normalised as the text was.
     """
-    plain = re.sub(r"[^\w\s']+", "", prompt.lower())
-    by_character = all(len(word) == 1 for word in text)
-    words = [*plain.replace(" ", "")] if by_character else plain.split()
-    lowered = [word.lower() for word in heard]
-    known = _phrases([word.lower() for word in text], least)
-    said = _phrases(words, least)
-    for size in range(min(len(lowered), len(words)), least - 1, -1):
-        for start in range(len(lowered) - size + 1):
-            run = tuple(lowered[start : start + size])
-            parts = [run[at : at + least] for at in range(size - least + 1)]
-            if all(part in said for part in parts) and not any(part in known for part in parts):
-                return run
-    return None
+    words = prompt.lower().split()
+    best: Phrase | None = None
+    for wrong, rows in groupby(alignment, key=lambda row: row[0] != "equal"):
+        run = [row[2].lower() for row in rows if row[2]] if wrong else []
+        shared = _longest_shared(run, words)
+        if len(shared) >= max(least, len(best or ()) + 1):
+            best = shared
+    return best
 
 
-def _phrases(words: Sequence[str], size: int) -> set[tuple[str, ...]]:
-    return {tuple(words[start : start + size]) for start in range(len(words) - size + 1)}
+def _longest_shared(one: Sequence[str], other: Sequence[str]) -> Phrase:
+    """The longest run of words that stands in both."""
+    best, end = 0, 0
+    row = [0] * (len(other) + 1)
+    for index, word in enumerate(one, start=1):
+        previous = 0
+        for place, theirs in enumerate(other, start=1):
+            previous, row[place] = row[place], previous + 1 if word == theirs else 0
+            if row[place] > best:
+                best, end = row[place], index
+    return tuple(one[end - best : end])
 
 
 def expected_s(text: str, language: str) -> float:

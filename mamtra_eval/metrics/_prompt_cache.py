@@ -24,9 +24,9 @@ from mamtra_eval.speakers import Embedding
 class PromptCache:
     """The embeddings of one encoder."""
 
-    def __init__(self, signature: str) -> None:
+    def __init__(self, signature: str, device: str | None) -> None:
         made_by = f"{signature}|mamtra_eval:{__version__}|torch:{version('torch')}"
-        name = hashlib.sha256(f"{made_by}|{devices.choose(None)}".encode()).hexdigest()[:16]
+        name = hashlib.sha256(f"{made_by}|{devices.choose(device)}".encode()).hexdigest()[:16]
         self.folder = weights.cache() / "mamtra-eval" / "embeddings" / name
 
     def get(self, sha256: str, embed: Callable[[], Embedding]) -> Embedding:
@@ -41,11 +41,12 @@ class PromptCache:
 
 def _read(path: Path) -> Embedding | None:
     try:
-        found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):  # not there, or cut off
+        with path.open("rb") as file:
+            found = np.lib.format.read_array(file, allow_pickle=False)
+        good = found.ndim == 1 and found.dtype == np.float32
+        return found if good and abs(float(np.linalg.norm(found)) - 1.0) < 1e-3 else None
+    except Exception:  # not there, cut off, or anything else: it is a cache
         return None
-    length = float(np.linalg.norm(found)) if found.ndim == 1 else 0.0
-    return np.asarray(found, dtype=np.float32) if abs(length - 1.0) < 1e-3 else None
 
 
 def _write(path: Path, embedding: Embedding) -> None:

@@ -2,9 +2,10 @@
 
 Every frame's features get two vectors appended: one of the data set (domain) and one of the
 listener (judge) whose opinion is asked for. Training had many of both; the published file keeps
-one row of each: domain 0, the main data, and judge 288, the mean of its listeners. A bidirectional
-LSTM and two dense layers give a score for each frame; the clip's is their mean over time, brought
-from about -1 to 1 to the scale of opinions by ``2 * score + 3``. Nothing bounds it to 1 to 5.
+one row of each: domain 0, the main data, and judge 288, by the numbering of UTMOS22's data the mean
+of its listeners. A bidirectional LSTM and two dense layers give a score for each frame; the clip's
+is their mean over time, brought from about -1 to 1 to the scale of opinions by ``2 * score + 3``.
+Nothing bounds it to 1 to 5.
 
 The keys of ``state_dict`` are those of SpeechMOS's weights. Method: Saeki et al., "UTMOS", 2022.
 """

@@ -3,14 +3,16 @@
 Worked out from the readings of ``wer`` and ``health``; nothing is listened to again. A word error
 rate adds a swallowed ending, an endless loop and a hundred small slips of the recogniser into one
 number; these are the kinds that a listener would name. ``failures`` is the share of clips with at
-least one kind, a clip that was never made included; each kind has a figure too.
+least one kind, a clip that was never made included (one that couldn't be measured is left out);
+each kind has a figure too.
 
 empty: no word was heard.
 truncated_end: the last words of the text were not heard, and the clip is not long enough for them.
 repetition: what was heard says a phrase again and again that the text does not, or the sound itself
-    ends in a loop.
-prompt_leakage: words of the prompt were heard that the text does not have.
-hallucinated_tail: words were heard behind the end of the text (a repetition is told as such).
+    ends in a loop. Numbers read out and words spelled out are no loop.
+prompt_leakage: in place of words of the text, or between them, words of the prompt were heard.
+hallucinated_tail: more words were heard behind the last one that is right than the text has left
+    (a repetition is told as such).
 over_30_s: the clip is longer than the window of the published recognisers.
 speaking_rate: the rate of speech is far from any reader's (``health``).
 
@@ -18,16 +20,18 @@ A recogniser that errs can raise a kind, too: each comes with its words in the e
 ``recorded`` speech (the ground truth) shows how often that happens.
 
 Options (``options.failures.``): counts of words, for Chinese of characters:
-    truncated_words: 2, least words missing at the end; and truncated_share: 0.15 of the text's.
+    truncated_words: 2, least words missing at the end (numbers and foreign words count once); and
+    truncated_share: 0.15 of the text's.
     truncated_ratio: 1.15. A clip longer than that, by what its text takes to say, is not cut off.
-    repeated_rounds: 3, rounds of a phrase of up to 8 words; 2 if the phrase has 4 or more.
-    leaked_words: 3, least words of the prompt in a row that the text does not have in a row.
+    repeated_rounds: 3, rounds of a phrase of 2 or 3 words; 2 of a longer one, up to the whole text,
+    4 of a single word.
+    leaked_words: 3, leaked_characters: 5. Least words of the prompt in a row, none of them right.
     tail_words: 3, least words behind the end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mamtra_eval.metrics import Derived, Figure, Item, Reading
@@ -43,6 +47,7 @@ DEFAULTS: dict[str, float | int] = {
     "truncated_ratio": 1.15,
     "repeated_rounds": 3,
     "leaked_words": 3,
+    "leaked_characters": 5,
     "tail_words": 3,
 }
 TITLES = {
@@ -55,6 +60,8 @@ TITLES = {
     "speaking_rate": "Clips at an odd speaking rate",
 }
 LONGEST_S = 30.0
+SHOWN = 20
+"""Words that evidence quotes."""
 SOURCES = ("wer", "health")
 
 
@@ -64,6 +71,7 @@ class Failures(Derived):
     sources = SOURCES
     figures = (
         Figure("failures", "failed", unit="fraction", higher_is_better=False, failed=1.0,
+               failed_if_unmade=True,
                title="Failures of speech"),
         *(
             Figure(f"failure_{kind}", kind, unit="fraction", higher_is_better=False,
@@ -84,52 +92,70 @@ class Failures(Derived):
 
     def derive(self, item: Item, readings: Mapping[str, Reading]) -> Reading:
         """Look for every kind."""
-        rows = readings["wer"].evidence["alignment"]
-        health = readings["health"]
-        evidence = self._words(item, rows) | self._sound(item, rows, health)
-        kinds = [kind for kind in TITLES if kind in evidence]
-        counts = {kind: float(kind in evidence) for kind in TITLES}
+        heard = readings["wer"].evidence
+        rows = heard["alignment"]
+        whole = "truncated" not in heard  # the recogniser heard all of it
+        found = [
+            *self._words(rows, str(heard.get("prompt", item.prompt_text or ""))),
+            *self._end(item, rows, readings["health"], whole=whole),
+            *_sound(readings["health"]),
+        ]
+        kinds = [kind for kind in TITLES if any(kind == name for name, _ in found)]
+        evidence = {kind: "; ".join(why for name, why in found if name == kind) for kind in kinds}
+        counts = {kind: float(kind in kinds) for kind in TITLES}
         return Reading({"failed": float(bool(kinds)), **counts}, {"kinds": kinds, **evidence})
 
-    def _words(self, item: Item, rows: checks.Alignment) -> dict[str, str]:
-        """Kinds that show in the words, each with its evidence."""
+    def _words(self, rows: checks.Alignment, prompt: str) -> Iterator[tuple[str, str]]:
+        """Kinds that show in the words, each with its evidence; the prompt by ``wer``'s rule."""
         options = self._options
         text, heard = spoken(rows, 1), spoken(rows, 2)
         if not heard:
-            return {"empty": "no word was heard"}
-        found = {}
-        if loop := checks.loop(heard, text, int(options["repeated_rounds"])):
-            found["repetition"] = f"{' '.join(loop.phrase)!r} {loop.rounds} times"
-        if leaked := checks.leak(heard, text, item.prompt_text or "", int(options["leaked_words"])):
-            found["prompt_leakage"] = f"of the prompt: {' '.join(leaked)!r}"
-        tail = checks.run_at_end(rows, "insert")
-        if len(tail) >= options["tail_words"] and "repetition" not in found:
-            found["hallucinated_tail"] = f"behind the end: {' '.join(tail)!r}"
-        return found
+            yield "empty", "no word was heard"
+            return
+        loop = checks.loop(rows, int(options["repeated_rounds"]))
+        if loop:
+            yield "repetition", f"{_quoted(loop.phrase)} {loop.rounds} times"
+        by_character = checks.by_character(text)
+        least = int(options["leaked_characters" if by_character else "leaked_words"])
+        if leaked := checks.leak(rows, prompt, least):
+            yield "prompt_leakage", f"of the prompt: {_quoted(leaked)}"
+        tail = checks.tail(rows)
+        if len(tail) >= options["tail_words"] and not loop:
+            yield "hallucinated_tail", f"behind the end: {_quoted(tail)}"
 
-    def _sound(self, item: Item, rows: checks.Alignment, health: Reading) -> dict[str, str]:
-        """Kinds for which the sound counts as well, each with its evidence."""
+    def _end(
+        self, item: Item, rows: checks.Alignment, health: Reading, *, whole: bool
+    ) -> Iterator[tuple[str, str]]:
+        """Words missing at the end, if the clip is too short for them."""
         options = self._options
-        found = {}
-        duration_s = float(health.evidence["duration_s"])
-        missing, n = checks.run_at_end(rows, "delete"), len(spoken(rows, 1))
-        ratio = duration_s / checks.expected_s(item.text, item.language)
+        missing, n = checks.missing_at_end(rows), len(spoken(rows, 1))
+        words = checks.count_words(missing)
+        ratio = health.evidence["duration_s"] / checks.expected_s(item.text, item.language)
         enough = max(options["truncated_words"], options["truncated_share"] * n)
-        if enough <= len(missing) < n and ratio <= options["truncated_ratio"]:
-            found["truncated_end"] = (
-                f"not heard: {' '.join(missing)!r}; {ratio:.2f} of what the text takes to say"
+        if whole and enough <= words and len(missing) < n and ratio <= options["truncated_ratio"]:
+            yield (
+                "truncated_end",
+                f"not heard: {_quoted(missing)}; {ratio:.2f} of what the text takes to say",
             )
-        if health.counts["repeated_tail"]:
-            found["repetition"] = (
-                f"the sound ends in a loop of {health.evidence.get('tail_period_s')} s"
-            )
-        if duration_s > LONGEST_S:
-            found["over_30_s"] = f"{duration_s:.1f} s"
-        if health.counts["speaking_rate"]:
-            rates = [f"{health.evidence[key]:g} {key}" for key in health.evidence
-                     if key.endswith("s_per_s")]  # fmt: skip
-            found["speaking_rate"] = ", ".join(rates)
-        return found
+
+
+def _quoted(words: Sequence[str]) -> str:
+    """The words, cut off where they get long."""
+    more = f" … ({len(words)} words)" if len(words) > SHOWN else ""
+    return repr(" ".join(words[:SHOWN])) + more
+
+
+def _sound(health: Reading) -> Iterator[tuple[str, str]]:
+    """Kinds that show in the sound, each with its evidence."""
+    if health.counts["repeated_tail"]:
+        period_s = health.evidence.get("tail_period_s")
+        yield "repetition", f"the sound ends in a loop of {period_s} s"
+    duration_s = float(health.evidence["duration_s"])
+    if duration_s > LONGEST_S:
+        yield "over_30_s", f"{duration_s:.1f} s"
+    if health.counts["speaking_rate"]:
+        rates = [key for key in health.evidence if key.endswith("s_per_s")]
+        yield "speaking_rate", ", ".join(f"{health.evidence[key]:g} {key}" for key in rates)
 
 
 def create(options: Mapping[str, Any]) -> Failures:

@@ -4,8 +4,9 @@ Worked out from the readings of ``wer`` and ``second_wer``. A word that both rec
 hear as another, was most likely not said as written; a word that only one misses is as likely that
 recogniser's own mistake.
 
-``wer_agreed``     errors that both find, by words: a word of the text that neither heard as it is,
-                   and words put in between the same two words, as many as both put there
+``opinion``        errors that both find, by words: a word of the text that neither heard as it is,
+                   and words put in between the same two words, as many as both put there. Where
+                   the two alignments part beside such words, it counts too few rather than too many
 ``asr_agreement``  share of clips in which both heard the same words (the flag of each clip is
                    ``agree`` in its evidence)
 """
@@ -33,7 +34,7 @@ class Opinion(Derived):
     figures = (
         Figure("opinion", "errors", "words", unit="fraction", higher_is_better=False,
                title="WER that two recognisers agree on"),
-        Figure("wer_agreed_pooled", "errors", "words", "pooled", unit="fraction",
+        Figure("opinion_pooled", "errors", "words", "pooled", unit="fraction",
                higher_is_better=False, headline=False,
                title="WER that two recognisers agree on, pooled"),
         Figure("asr_agreement", "agree", unit="fraction", headline=False,

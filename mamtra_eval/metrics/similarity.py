@@ -121,7 +121,8 @@ class Similarity(Metric):
 
         if not self._keep:
             return embed()
-        kept = PromptCache(f"{self.signature()}|resample:{rates.signature(self.resampler)}")
+        made = f"{self.signature()}|resample:{rates.signature(self.resampler)}"
+        kept = PromptCache(made, self._encoder.device)
         return kept.get(audio.sha256(prompt.path), embed)
 
 

@@ -85,6 +85,7 @@ class Utmos(Metric):
     def check(self, testset: TestSet) -> None:
         """MissingExtra if the weights are not here, or are not what they should be."""
         del testset
+        devices.check(self.device, "utmos.device")
         if self._sha256 == SHA256:
             return
         if self._given is None:

@@ -93,6 +93,7 @@ class UtmosV2(Metric):
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = dict(options)
         self._seed, self._fold = self._options["seed"], self._options["fold"]
+        self.device = self._options["device"]
 
     def signature(self) -> str:
         """Package, weights by hash, and all that the excerpts depend on."""

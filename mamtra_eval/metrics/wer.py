@@ -140,7 +140,10 @@ class WordErrorRate(Metric):
     def _count(self, item: Item, heard: Transcript) -> Reading:
         hypothesis = self.normalizer.heard(heard.text, item.language)
         reference = self._reference(item.text, item.language)
-        return count_edits(reference, hypothesis, {"transcript": heard.text, **heard.evidence})
+        evidence: dict[str, Any] = {"transcript": heard.text, **heard.evidence}
+        if item.prompt_text:
+            evidence["prompt"] = self.normalizer(item.prompt_text, item.language)
+        return count_edits(reference, hypothesis, evidence)
 
     def failed_counts(self, text: str, language: str) -> dict[str, float]:
         """The words of the reference."""

@@ -36,10 +36,12 @@ class Ears:
     Attributes:
         title: for people.
         options: of the section ``asr``.
+        remark: what of it can't be followed here.
     """
 
     title: str
     options: Options
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Recipe:
         aggregate: ``mean`` of the utterances' rates, or ``pooled``.
         missing: a clip without a transcript is ``left out``, or the recipe ``refused``.
         english, chinese: the recogniser it prescribes.
-        speaker: options of the section ``speaker``; ``None`` where it can't be had here.
+        speaker: options of the section ``speaker``.
         similarity: the speaker encoder it prescribes, for people.
         source: where it is published.
     """
@@ -65,7 +67,7 @@ class Recipe:
     english: Ears
     chinese: Ears
     source: str
-    speaker: Options | None = field(default_factory=lambda: dict(WAVLM))
+    speaker: Options = field(default_factory=lambda: dict(WAVLM))
     similarity: str = "WavLM-large + ECAPA-TDNN, fine-tuned for speaker verification"
     chinese_normalizer: str | None = None
 
@@ -85,8 +87,9 @@ class Recipe:
 
 HF_WHISPER = Ears(
     "Whisper large-v3 (transformers), greedy, float32, one clip at a time, 30 s",
-    {"backend": "whisper_hf", "model": "openai/whisper-large-v3", "resample": "fft"},
-)
+    {"backend": "whisper_hf", "model": "openai/whisper-large-v3", "resample": "fft",
+     "precision": "fp32", "batch_size": 1},
+)  # fmt: skip
 PARAFORMER = Ears("paraformer-zh (FunASR)", {"backend": "paraformer", "resample": "sinc"})
 RECIPES = {
     recipe.name: recipe
@@ -102,15 +105,19 @@ RECIPES = {
                PARAFORMER, "SWivid/F5-TTS src/f5_tts/eval"),
         Recipe("cv3-eval", "CV3-Eval of the CosyVoice authors", "seed_tts", "mean", "left out",
                Ears("openai-whisper large-v3, transcribe with fallback, any length",
-                    {"backend": "whisper", "model": "large-v3", "method": "transcribe"}),
+                    {"backend": "whisper", "model": "large-v3", "method": "transcribe",
+                     "precision": "auto"}),
                PARAFORMER, "FunAudioLLM/CV3-Eval",
-               speaker=None, similarity="ERes2Net"),
+               speaker={"encoder": "eres2net", "resample": "sinc"},
+               similarity="ERes2Net, trained on English of VoxCeleb"),
         Recipe("zipvoice", "ZipVoice: a missing clip ends it", "seed_tts", "mean", "refused",
                HF_WHISPER, PARAFORMER, "k2-fsa/ZipVoice"),
         Recipe("omnivoice", "OmniVoice: batches of 16", "seed_tts", "mean", "left out",
                Ears("Whisper large-v3 (transformers), float16, batches of 16, 30 s",
                     {**HF_WHISPER.options, "precision": "fp16", "batch_size": 16}),
-               PARAFORMER, "k2-fsa/OmniVoice, July 2026"),
+               Ears("paraformer-zh (FunASR), lists of 16", PARAFORMER.options,
+                    "Paraformer hears one clip at a time, not lists of 16, which change its texts"),
+               "k2-fsa/OmniVoice, July 2026"),
         Recipe("whisper-normalized", "the Whisper paper's text rule for English", "whisper",
                "pooled", "left out", HF_WHISPER, PARAFORMER, "sgl-project/sglang-omni, April 2026",
                chinese_normalizer="seed_tts"),

@@ -10,61 +10,69 @@ from mamtra_eval.recipes import Recipe
 Options = dict[str, Any]
 SUPPLIED = "supplied"
 """The recogniser of runs of transcripts."""
+NEUTRAL = {"device", "weights", "cache", "savedir"}
+"""Options that say where something lies or runs, and not what is measured."""
+SHARED = {"asr": ("normalizer", "resample"), "speaker": ("resample",)}
+"""Options that every plugin of a section has."""
+PLUGIN = {"asr": "backend", "speaker": "encoder"}
+"""The option that names a section's plugin."""
 
 
-def asr(recipe: Recipe, language: str, own: Options) -> tuple[Options, list[str]]:
-    """Options of the section ``asr``: the recipe's under the user's; and the differences."""
-    prescribed = {**recipe.ears(language).options, "normalizer": recipe.rule(language)}
-    if own.get("backend") == SUPPLIED:
-        prescribed = {"normalizer": prescribed["normalizer"]}
-    return _under("asr", "backend", prescribed, own, shared=("normalizer", "resample"))
+def prescribed(recipe: Recipe, section: str, language: str, own: Mapping[str, Any]) -> Options:
+    """What a recipe has for a section; of a run of transcripts the text rule alone."""
+    if section == "speaker":
+        return dict(recipe.speaker)
+    rule = {"normalizer": recipe.rule(language)}
+    return rule if own.get("backend") == SUPPLIED else {**recipe.ears(language).options, **rule}
 
 
-def speaker(recipe: Recipe, own: Options) -> tuple[Options, list[str]]:
-    """Options of the section ``speaker``, likewise."""
-    if recipe.speaker is None:
-        return own, [f"the speaker encoder is not its own ({recipe.similarity})"]
-    return _under("speaker", "encoder", recipe.speaker, own, shared=("resample",))
+def under(section: str, wanted: Mapping[str, Any], own: Mapping[str, Any]) -> Options:
+    """Prescribed options under the user's; under another plugin's, those that all have."""
+    plugin = PLUGIN[section]
+    kept = dict(wanted)
+    if own.get(plugin, wanted.get(plugin)) != wanted.get(plugin):
+        kept = {key: value for key, value in wanted.items() if key in SHARED[section]}
+    return {**kept, **own}
 
 
-def _under(
-    section: str, plugin: str, prescribed: Mapping[str, Any], own: Options, shared: tuple[str, ...]
-) -> tuple[Options, list[str]]:
-    """Prescribed options under the user's; of another plugin than the prescribed the shared ones.
-
-    Args:
-        section: where they stand in a configuration.
-        plugin: the option that names the plugin.
-        prescribed: by the recipe.
-        own: of the user.
-        shared: options that every plugin of the section has.
-    """
-    kept = dict(prescribed)
-    if own.get(plugin, prescribed.get(plugin)) != prescribed.get(plugin):
-        kept = {key: value for key, value in prescribed.items() if key in shared}
-    merged = {**kept, **own}
-    differing = [
-        f"{section}.{key} is {merged.get(key, 'its default')}, not {value}"
-        for key, value in prescribed.items()
-        if (key in merged or key == plugin) and str(merged.get(key)) != str(value)
+def differences(
+    recipe: Recipe, section: str, language: str, measured: Mapping[str, Any]
+) -> list[str]:
+    """Where what is measured (a metric's own options) is not what the recipe has."""
+    wanted, plugin = prescribed(recipe, section, language, measured), PLUGIN[section]
+    if measured.get(plugin) != wanted.get(plugin):
+        wanted = {key: wanted[key] for key in (plugin, *SHARED[section]) if key in wanted}
+        others: list[str] = []
+    else:
+        others = [key for key in measured if key not in wanted and key not in NEUTRAL]
+    found = [
+        f"{section}.{key} is {measured.get(key, 'its default')}, not {value}"
+        for key, value in wanted.items()
+        if str(measured.get(key)) != str(value)
     ]
-    return merged, differing
+    found += [f"{section}.{key} is {measured[key]}" for key in others if measured[key] is not None]
+    remark = recipe.ears(language).remark
+    if section == "asr" and remark and measured.get(plugin) == wanted.get(plugin):
+        found.append(remark)
+    return found
 
 
-def notes(recipe: Recipe, differences: list[str]) -> list[str]:
-    """What a reader of the run must know: its figure, what it leaves out, where the run differs."""
+def figure_note(recipe: Recipe) -> str:
+    """Which figure is the recipe's, and what it leaves out."""
     missing = {
         "left out": "leave missing clips out without a word",
         "refused": "give no figure where a clip is missing",
     }[recipe.missing]
-    found = [
+    return (
         f"Recipe {recipe.name}: its figure is {recipe.figure}. Its scripts {missing}; here n/N "
         f"says on how many clips a figure rests, and {recipe.figure}_incl_failed counts missing "
         "ones as 100 %."
-    ]
-    if differences:
-        found.append(
-            f"Recipe {recipe.name}: {'; '.join(differences)}. These figures are not comparable "
-            "with those that others publish of this recipe."
-        )
-    return found
+    )
+
+
+def differences_note(recipe: Recipe, found: list[str]) -> str:
+    """Where the run differs."""
+    return (
+        f"Recipe {recipe.name}: {'; '.join(found)}. These figures are not comparable with those "
+        "that others publish of this recipe."
+    )

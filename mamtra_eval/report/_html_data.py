@@ -12,11 +12,13 @@ from mamtra_eval.results import Results, SystemResult, Value
 from mamtra_eval.rows import ClipRow
 from mamtra_eval.statistics.bootstrap import Estimate
 
-SHOWN = (
-    *("transcript", "alignment", "flags", "kinds", "agree", "second_transcript"),
-    *failures.TITLES,
-)
-"""Evidence that the page shows; of two metrics with the same, the first's."""
+SHOWN = {
+    "wer": ("transcript", "alignment"),
+    "health": ("flags",),
+    "failures": ("kinds", *failures.TITLES),
+    "opinion": ("agree", "second_transcript"),
+}
+"""Evidence that the page shows, by metric."""
 
 
 def build(results: Results) -> dict[str, Any]:
@@ -90,9 +92,7 @@ def _clip(clip: ClipRow, results: Results) -> dict[str, Any]:
             if figure.headline:
                 values[figure.name] = _single(figure, reading)
         if isinstance(reading, Reading):
-            for key in SHOWN:
-                if key in reading.evidence:
-                    evidence.setdefault(key, reading.evidence[key])
+            evidence |= {key: reading.evidence.get(key) for key in SHOWN.get(metric.name, ())}
     return {
         "system": clip.key.system,
         "utterance": clip.key.utterance,
@@ -106,8 +106,8 @@ def _clip(clip: ClipRow, results: Results) -> dict[str, Any]:
         "failures": failures,
         "transcript": evidence.get("transcript"),
         "alignment": evidence.get("alignment"),
-        "flags": [*dict.fromkeys([*evidence.get("flags", []), *evidence.get("kinds", [])])],
-        "reasons": {kind: str(evidence[kind]) for kind in evidence.get("kinds", [])},
+        "flags": [*dict.fromkeys([*(evidence.get("flags") or []), *(evidence.get("kinds") or [])])],
+        "reasons": {kind: str(evidence[kind]) for kind in evidence.get("kinds") or []},
         "second": evidence.get("second_transcript"),
         "agree": evidence.get("agree"),
     }

@@ -163,10 +163,13 @@ def _failures(results: Results) -> list[str]:
 
 def _errors(results: Results, clip: ClipRow) -> list[str]:
     errors = [clip.error] if clip.error else []
+    said: list[str] = []
     for metric in results.metrics:
         reading = results.readings.get((clip.key, metric.name))
-        if isinstance(reading, str):
+        # What follows from another reading fails for its reason, which is said already.
+        if isinstance(reading, str) and not any(f": {earlier}" in reading for earlier in said):
             errors.append(f"{metric.name}: {reading}")
+            said.append(reading)
     return errors
 
 

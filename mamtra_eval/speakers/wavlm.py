@@ -27,27 +27,22 @@ Sources: Chen et al., "WavLM", 2022; Desplanques et al., "ECAPA-TDNN", 2020; Ana
 
 from __future__ import annotations
 
-import pickle
-import zipfile
 from collections.abc import Mapping, Sequence
-from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mamtra_eval import audio, devices
+from mamtra_eval import audio
 from mamtra_eval import weights as weight_files
 from mamtra_eval.audio import Samples
-from mamtra_eval.errors import MeasurementError, MissingExtra, UserError, describe
 from mamtra_eval.registry import read_options
-from mamtra_eval.speakers import Embedding, SpeakerEncoder
+from mamtra_eval.speakers._checkpoint import CheckpointEncoder
 from mamtra_eval.weights import Weights
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import nn
 
-    from mamtra_eval.speakers._ecapa import EcapaConfig, SpeakerNetwork
+    from mamtra_eval.speakers._ecapa import EcapaConfig
     from mamtra_eval.speakers._wavlm import WavLMConfig
 
 DEFAULTS: dict[str, Any] = {"weights": None, "device": None, "batch_size": 1}
@@ -59,18 +54,14 @@ URL = (
     f"e876de7154845cd668b599bd4866f1d354c723df/speaker_similarity/{FILE}"
 )
 
-MIN_SAMPLES = 1600
-"""0.1 s, which is four frames."""
-IGNORED = frozenset({"loss_calculator.projection.weight"})
-"""Tensors of the checkpoint that belong to its training alone."""
-LISTED = 5
-"""Tensors of one kind that an error names; the others are counted."""
 
+class WavLMEncoder(CheckpointEncoder):
+    """The encoder; embeddings have 256 dimensions."""
 
-class WavLMEncoder(SpeakerEncoder):
-    """The encoder; weights are read at ``check`` or at the first clip."""
-
-    on_device = True
+    name = "wavlm"
+    inside = "model"
+    ignored = frozenset({"loss_calculator.projection.weight"})
+    min_samples = 1600  # four frames
 
     def __init__(
         self,
@@ -79,101 +70,34 @@ class WavLMEncoder(SpeakerEncoder):
         batch_size: int = 1,
         sizes: tuple[WavLMConfig, EcapaConfig] | None = None,
     ) -> None:
-        if batch_size < 1:
-            raise UserError(f"speaker.batch_size must be at least 1, not {batch_size}")
-        self._weights, self.device, self.batch_size = weights, device, batch_size
+        super().__init__(weights, device, batch_size)
         self._sizes = sizes
 
     def signature(self) -> str:
         """Weights by hash, and how they are computed with."""
-        batch = f"|batch:{self.batch_size}" if self.batch_size > 1 else ""
-        return f"encoder:wavlm-large-ecapa|weights:{self._sha256[:8]}|precision:fp32{batch}"
+        return f"encoder:wavlm-large-ecapa|weights:{self.sha256[:8]}|precision:fp32{self.batch}"
 
-    def check(self) -> None:
-        """MissingExtra if there are no weights, or others than the network's."""
-        self._state  # noqa: B018 -- reading it is the check
+    def published(self) -> Weights:
+        """The checkpoint that published figures come from."""
+        return Weights(
+            name=FILE,
+            path=weight_files.folder() / FILE,
+            fetch=weight_files.download(URL, FILE),
+            size="1.3 GB",
+            option="speaker.weights",
+            sha256=SHA256,
+        )
 
-    def embed(self, samples_16k: Samples) -> Embedding:
-        """Embedding of one clip, float32 (256,), at 16 kHz."""
-        (found,) = self.embed_many([samples_16k])
-        if isinstance(found, Exception):
-            raise found
-        return found
-
-    def embed_many(self, clips: Sequence[Samples]) -> Sequence[Embedding | Exception]:
-        """Embeddings of clips of exactly one length; of a clip without a voice, its error."""
-        if len({len(clip) for clip in clips}) > 1:
-            raise ValueError(f"clips of one length only, not of {[len(clip) for clip in clips]}")
-        found: dict[int, Embedding | Exception] = {}
-        for position, clip in enumerate(clips):
-            if len(clip) < MIN_SAMPLES or clip.min() == clip.max():
-                found[position] = MeasurementError(
-                    "no voice to encode: digital silence, or shorter than 0.1 s"
-                )
-        heard = [position for position in range(len(clips)) if position not in found]
-        if heard:
-            vectors = self._encode(np.stack([clips[position] for position in heard]))
-            found.update(zip(heard, map(_unit, vectors), strict=True))
-        return [found[position] for position in range(len(clips))]
-
-    def _encode(self, waves: audio.Samples) -> audio.Samples:
-        """What the network gives, (B, 256), for clips (B, N)."""
-        import torch
-
-        network = self._network
-        device = network.feature_weight.device
-        # Without this, convolutions on a GPU would round to 10 bits of mantissa.
-        exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-        with torch.inference_mode(), exact:
-            vectors = network(torch.from_numpy(waves).to(device))
-        return np.asarray(vectors.cpu().numpy())
-
-    @cached_property
-    def _path(self) -> Path:
-        if self._weights is None:
-            return published().require()
-        return weight_files.given(self._weights, FILE, "speaker.weights")
-
-    @cached_property
-    def _sha256(self) -> str:
-        return audio.sha256(self._path)
-
-    @cached_property
-    def _state(self) -> dict[str, Tensor]:
-        """The checkpoint's tensors, exactly those of the network."""
-        state = {k: v for k, v in read_checkpoint(self._path).items() if k not in IGNORED}
-        if wrong := differences(self._empty().state_dict(), state):
-            raise MissingExtra(
-                f"the weights are not those of the speaker encoder wavlm; {wrong}",
-                where=str(self._path),
-                fix=_how_to_fetch(),
-            )
-        return state
-
-    @cached_property
-    def _network(self) -> SpeakerNetwork:
-
-        network = self._empty()
-        network.load_state_dict(self._state, assign=True)
-        device = devices.choose(self.device)
-        try:
-            network = network.float().to(device)
-        except (RuntimeError, AssertionError) as error:  # no such device, no memory
-            raise MissingExtra(
-                f"the speaker encoder wavlm does not get onto {device} ({describe(error)})",
-                fix="Set speaker.device=cpu, or make room on the device.",
-            ) from error
-        return network.eval().requires_grad_(False)
-
-    def _empty(self) -> SpeakerNetwork:
-        """The network with shapes and no numbers."""
-        import torch
-
+    def build(self) -> nn.Module:
+        """WavLM-large and the head."""
         from mamtra_eval.speakers._ecapa import SMALL, SpeakerNetwork
         from mamtra_eval.speakers._wavlm import LARGE
 
-        with torch.device("meta"):
-            return SpeakerNetwork(*(self._sizes or (LARGE, SMALL)))
+        return SpeakerNetwork(*(self._sizes or (LARGE, SMALL)))
+
+    def prepare(self, clips: Sequence[Samples]) -> audio.Samples:
+        """The samples themselves."""
+        return np.stack(clips)
 
 
 def create(options: Mapping[str, Any]) -> WavLMEncoder:
@@ -183,79 +107,4 @@ def create(options: Mapping[str, Any]) -> WavLMEncoder:
 
 def weights() -> list[Weights]:
     """What it loads by default."""
-    return [published()]
-
-
-def published() -> Weights:
-    """The checkpoint that published figures come from."""
-    return Weights(
-        name=FILE,
-        path=weight_files.folder() / FILE,
-        fetch=weight_files.download(URL, FILE),
-        size="1.3 GB",
-        option="speaker.weights",
-        sha256=SHA256,
-    )
-
-
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """The tensors of a checkpoint by name; MissingExtra if the file is none.
-
-    Files in torch's zip format are mapped into memory, so that workers share them.
-    """
-    import torch
-
-    try:
-        saved = torch.load(
-            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-        )
-        state = saved["model"]
-        return {str(name): _tensor(value) for name, value in state.items()}
-    except (
-        OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError,
-        pickle.UnpicklingError,
-    ) as error:  # fmt: skip
-        raise MissingExtra(
-            f"the file is no checkpoint with tensors under 'model' ({describe(error)})",
-            where=str(path),
-            fix=_how_to_fetch(),
-        ) from error
-
-
-def differences(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
-    """All missing, unexpected and misshapen tensors in words, empty if there are none."""
-    kinds = {
-        "missing": [name for name in expected if name not in found],
-        "unexpected": [name for name in found if name not in expected],
-        "misshapen": [
-            f"{name} {tuple(found[name].shape)} instead of {tuple(tensor.shape)}"
-            for name, tensor in expected.items()
-            if name in found and found[name].shape != tensor.shape
-        ],
-    }
-    return "; ".join(f"{kind}: {_shortened(names)}" for kind, names in kinds.items() if names)
-
-
-def _how_to_fetch() -> str:
-    return f"Where there is a network: {published().fetch} ; or give its path as speaker.weights."
-
-
-def _tensor(value: object) -> Tensor:
-    import torch
-
-    if not isinstance(value, torch.Tensor):
-        raise TypeError(f"{type(value).__name__} in place of a tensor")
-    return value
-
-
-def _shortened(names: Sequence[str]) -> str:
-    listed = ", ".join(names[:LISTED])
-    return listed if len(names) <= LISTED else f"{listed} and {len(names) - LISTED} more"
-
-
-def _unit(vector: audio.Samples) -> Embedding | Exception:
-    """The vector scaled to length 1."""
-    length = float(np.linalg.norm(vector.astype(np.float64)))
-    if not np.isfinite(length) or length == 0.0:
-        return MeasurementError("the speaker encoder found no direction for this clip")
-    return np.asarray(vector / length, dtype=np.float32)
+    return [WavLMEncoder().published()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -98,7 +99,8 @@ def test_absent_package(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 def test_nothing_heavy_is_imported_to_be_made_and_signed(installed: Path, folder: Path) -> None:
     before = set(sys.modules)
     made = backend.create({"model": str(folder)})
-    assert made.signature() == "asr:paraformer-zh-1|weights:6b86b273|dither:0|precision:fp32"
+    signature = re.sub("files:[0-9a-f]{8}", "files:0", made.signature())
+    assert signature == "asr:paraformer-zh-1|weights:6b86b273|files:0|dither:0|precision:fp32"
     assert made.languages == {"zh"}
     assert not {"torch", "funasr", "librosa"} & (set(sys.modules) - before)
     (folder / "model.pt").write_bytes(b"2")

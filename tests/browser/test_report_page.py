@@ -27,7 +27,7 @@ def test_opens_from_disk(sample, show):
     assert rows(opened.page).count() == 50
     assert opened.page.locator("#count").inner_text() == "120 clips"
     assert opened.page.locator("article.plot").count() == 5
-    assert opened.page.locator("#leaderboard > .scroll tbody tr").count() == 3
+    assert opened.page.locator("#leaderboard > .scroll").first.locator("tbody tr").count() == 3
     opened.quiet()
     assert opened.requests == [opened.address]
 
@@ -193,6 +193,24 @@ def test_fits_and_can_be_read(width, scheme, sample, show, tmp_path):
     assert page.evaluate(WIDTH) <= 0
     assert page.evaluate(CONTRAST) == []
     page.screenshot(path=tmp_path / f"{scheme}-{width}.png", full_page=True)
+    opened.quiet()
+
+
+def test_kinds_of_failure_and_a_second_opinion_are_shown(sample, show):
+    data = sample.build(2, 20)
+    for clip in data["clips"]:
+        clip["second"], clip["agree"] = clip["transcript"], True
+    odd = next(clip for clip in data["clips"] if clip["transcript"])
+    odd |= {"flags": ["repetition"], "reasons": {"repetition": "'la' 9 times"},
+            "second": "la la", "agree": False}  # fmt: skip
+    opened = show(data, link=f"#utt={odd['utterance']}&sys={odd['system']}")
+    detail = opened.page.locator(".detail").first
+    assert "repetition: 'la' 9 times" in detail.inner_text()
+    assert "la la" in detail.inner_text()
+    assert "the same words" not in detail.inner_text()
+    assert opened.page.locator("span.flag").first.get_attribute("title") == "'la' 9 times"
+    opened.page.get_by_label("Recognisers disagree").check()
+    assert rows(opened.page).count() == 1
     opened.quiet()
 
 

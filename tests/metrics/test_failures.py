@@ -24,7 +24,7 @@ def wer(text: str, heard: str) -> Reading:
 
 def take(
     heard: str, *, text: str = TEXT, prompt: str | None = None, duration_s: float = 3.0,
-    language: str = "en", **flags: float,
+    language: str = "en", cut: bool = False, **flags: float,
 ) -> Reading:  # fmt: skip
     normal = registry.create("normalize", "seed_tts", {})
     health = Reading(
@@ -32,7 +32,11 @@ def take(
         {"duration_s": duration_s, "words_per_s": 9.5, "tail_period_s": 0.4},
     )
     item = Item("u", text, Path("u.wav"), language=language, prompt_text=prompt)
-    reading = wer(normal(text, language), normal(heard, language))
+    reading = wer(normal(text, language), normal.heard(heard, language))
+    if prompt:
+        reading.evidence["prompt"] = normal(prompt, language)
+    if cut:
+        reading.evidence["truncated"] = "only the first 30 s of 40.0 s were heard"
     return failures.create({}).derive(item, {"wer": reading, "health": health})
 
 
@@ -62,8 +66,32 @@ CASES: list[tuple[str, dict[str, Any], list[str]]] = [
     ("too fast", {"heard": TEXT, "speaking_rate": 1.0}, ["speaking_rate"]),
     ("Chinese, cut off", {"heard": "今天天气", "text": "今天天气很好我们去公园", "duration_s": 1.0,
                           "language": "zh"}, ["truncated_end"]),
-    ("Chinese, prompt", {"heard": "你好吗今天天气很好", "text": "今天天气很好", "prompt": "你好吗?",
-                         "language": "zh", "duration_s": 1.5}, ["prompt_leakage"]),
+    ("Chinese, prompt", {"heard": "你最近过得好吗今天天气很好", "text": "今天天气很好",
+                         "prompt": "你最近过得好吗?", "language": "zh", "duration_s": 2.5},
+     ["prompt_leakage"]),
+    ("a tail behind a misheard word", {"heard": TEXT[:-3] + "fog thank you for watching"},
+     ["hallucinated_tail"]),
+    ("a number read out", {"heard": "the code is five five five one two three four",
+                           "text": "The code is 555 1234."}, []),
+    ("spelled out", {"heard": "ha ha ha ha said the w w w w man",
+                      "text": "Hahaha-ha, said the WWWW man."}, []),
+    ("hyphens", {"heard": "bye bye bye bye then", "text": "Bye-bye-bye-bye then"}, []),
+    ("three times a word, misheard", {"heard": "the the the quick brown fox"}, ["truncated_end"]),
+    ("words split that the prompt has", {"heard": "well known in the world", "duration_s": 2.0,
+                                         "text": "Well-known in the world",
+                                         "prompt": "He is well known in the city"}, []),
+    ("a contraction that the prompt has", {"heard": "we are going to need it", "duration_s": 2.0,
+                                           "text": "We're going to need it",
+                                           "prompt": "They say we are going to the park"}, []),
+    ("only 30 s of it were heard", {"heard": "the quick brown fox", "duration_s": 2.0,
+                                    "cut": True}, []),
+    ("Chinese, a year", {"heard": "他出生于一九九九年", "text": "他出生于1999年", "language": "zh",
+                         "duration_s": 2.0}, []),
+    ("Chinese, a number at the end", {"heard": "公司总共投资了一百万",
+                                      "text": "公司总共投资了1000000", "language": "zh",
+                                      "duration_s": 3.0}, []),
+    ("Chinese, a homophone", {"heard": "他说的话没人相信", "text": "她说的话没人相信",
+                             "prompt": "他说的没错", "language": "zh", "duration_s": 2.0}, []),
 ]  # fmt: skip
 
 
@@ -96,14 +124,22 @@ def test_options_are_in_the_signature_and_checked() -> None:
         failures.create({"tail_word": 5})
 
 
-@given(st.lists(st.sampled_from("ab"), max_size=12))
+def test_evidence_of_words_and_sound_stands_together() -> None:
+    found = take(TEXT + " dog dog dog", repeated_tail=1.0)
+    assert found.evidence["repetition"] == "'dog' 4 times; the sound ends in a loop of 0.4 s"
+
+
+@given(st.lists(st.sampled_from("ab"), min_size=1, max_size=12))
 def test_a_text_read_as_it_is_never_fails_by_its_words(words: list[str]) -> None:
     text = " ".join(words)
-    assert checks.loop(words, words, 3) is None
-    assert checks.leak(words, words, text, 3) is None
+    rows = wer(text, text).evidence["alignment"]
+    assert checks.loop(rows, 3) is None
+    assert checks.leak(rows, text, 3) is None
+    assert checks.tail(rows) == checks.missing_at_end(rows) == []
 
 
-def test_a_long_transcript_is_quickly_looked_through() -> None:
-    words = [str(n % 977) for n in range(3000)]
-    assert checks.loop(words, words[:20], 3) is None
-    assert checks.leak(words, words[:20], " ".join(words[100:130]), 3) == tuple(words[100:130])
+def test_a_long_transcript_is_looked_through() -> None:
+    words = [str(n % 977) for n in range(2000)]
+    rows = wer(" ".join(words[:20]), " ".join(words)).evidence["alignment"]
+    assert checks.loop(rows, 3) is None
+    assert checks.leak(rows, " ".join(words[100:130]), 3) == tuple(words[100:130])

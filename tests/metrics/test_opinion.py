@@ -132,7 +132,7 @@ def test_derived_metrics_whose_sources_are_left_out_are_left_out_with_a_note(
     )
     plan = planning.make(_config(testset))
     assert "wer" not in plan.metrics
-    assert any(note.startswith("failures was left out: ") for note in plan.notes)
+    assert any(note.startswith("failures was left out: ") for _, note in plan.notes)
 
 
 def test_what_failed_for_want_of_a_source_is_worked_out_when_that_is_there(
@@ -167,4 +167,50 @@ def test_the_set_s_own_recordings_give_the_recogniser_s_floor(
     bare = tmp_path / "bare.lst"
     bare.write_text("u|p||zero one\n", encoding="utf-8")
     config = configuration.build({**base, "testset": str(bare), "systems": {"n": "noise"}})
-    assert "There is no floor" in planning.make(config).notes[0]
+    assert "There is no floor" in planning.make(config).notes[0][1]
+
+
+def test_the_floor_takes_no_system_s_name(make_list: Callable[..., Path]) -> None:
+    config = configuration.build(
+        {"testset": str(make_list(n=1)), "floor": True, "systems": {"ground-truth": "noise"}}
+    )
+    with pytest.raises(UserError, match=r"ground-truth is the name of the floor.*of noise"):
+        planning.make(config)
+
+
+def test_a_clip_that_can_t_be_measured_is_no_failure_of_speech(
+    make_list: Callable[..., Path], tmp_path: Path
+) -> None:
+    testset = make_list(n=2)
+    lines = testset.read_text(encoding="utf-8").splitlines()
+    testset.write_text("\n".join([lines[0], lines[1].rpartition("|")[0] + "|!!!"]) + "\n")
+    config = _config(testset, metrics=["failures"], max_failures=9)
+    with RunReader(pipeline.evaluate(config, tmp_path / "run")) as store:
+        value = results.collect(store).systems[0].values["failures"]
+    assert (value.n, value.n_failed) == (1, 1)
+
+
+def test_an_earlier_derived_failure_is_mended_by_the_source_alone(
+    make_list: Callable[..., Path], tmp_path: Path
+) -> None:
+    testset = make_list(n=1)
+    folder = pipeline.evaluate(_config(testset, metrics=["failures"]), tmp_path / "run")
+    with Store(folder) as store:
+        before = {(row.key, row.metric): row.reading for row in store.readings()}
+        key = next(key for key, metric in before if metric == "wer")
+        store.fail_reading(key, "wer", "the worker process died")
+        store.fail_reading(key, "failures", "wer: the worker process died")
+    pipeline.evaluate(_config(testset, metrics=["wer"]), folder, retry_failed=True)
+    with RunReader(folder) as reader:
+        assert {(row.key, row.metric): row.reading for row in reader.readings()} == before
+
+
+def test_derived_metrics_sign_what_they_are_worked_out_from(make_list: Callable[..., Path]) -> None:
+    testset = make_list(n=1)
+    plans = [
+        planning.make(_config(testset, metrics=["failures"], asr={"normalizer": rule}))
+        for rule in ("seed_tts", "f5_tts")
+    ]
+    signatures = {plan.signature("failures") for plan in plans}
+    assert len(signatures) == 2
+    assert not any("resample" in signature for signature in signatures)

@@ -1,6 +1,7 @@
 import os
 import re
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -149,7 +150,17 @@ def test_a_prompt_is_embedded_once_for_all_processes_and_runs(cache, tmp_path):
     assert (other._encoder.calls, without._encoder.calls) == (2, 2)
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense", b"\x93NUMPY\x01\x00"])
+def _npy(array):
+    file = BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+DAMAGED = [b"", b"nonsense", b"\x93NUMPY\x01\x00", b"PK\x03\x04", _npy(np.array(["a"])),
+           _npy(np.zeros(2, np.float32)), _npy(np.ones((1, 2), np.float32))]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", DAMAGED)
 def test_a_damaged_cache_is_made_anew(cache, tmp_path, content):
     clip = write(tmp_path / "clip.wav", np.full(1600, 0.9))
     prompt = write(tmp_path / "prompt.wav", np.full(1600, 0.1))

@@ -473,7 +473,7 @@ def test_options(weights):
         utmos.create({"resample": "linear"})
     with pytest.raises(UserError, match="option of metric utmos"):
         utmos.create({"judge": 1})
-    with pytest.raises(UserError, match=r"does not go to the device 'abacus'.*utmos\.device=cpu"):
+    with pytest.raises(UserError, match=r"no device 'abacus' here.*utmos\.device=cpu"):
         utmos.create({"weights": weights, "device": "abacus"}).check(TESTSET)
 
 

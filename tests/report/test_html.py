@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from mamtra_eval import config as configuration
+from mamtra_eval import pipeline, results
+from mamtra_eval.reader import RunReader
+from mamtra_eval.report import _html_data
 from mamtra_eval.report import html as report
 
 HOSTILE = "</script><img src=x onerror=alert(1)> {{data}} <!-- & \u2028 \u202e😀"
@@ -116,3 +120,19 @@ def test_fill_refuses_unknown_and_unused_placeholders(template):
 def test_sample_is_seeded(sample):
     assert sample.build(2, 5, seed=3) == sample.build(2, 5, seed=3)
     assert sample.build(2, 5, seed=3) != sample.build(2, 5, seed=4)
+
+
+def test_the_second_recogniser_s_words_are_never_shown_as_the_first_s(make_list, tmp_path):
+    config = configuration.build(
+        {"testset": str(make_list(n=1)), "systems": {"r": "recorded"},
+         "metrics": ["second_wer", "wer", "opinion", "health", "failures"],
+         "second": {"backend": "pocketsphinx", "grammar": "digits"}}
+    )  # fmt: skip
+    with RunReader(pipeline.evaluate(config, tmp_path / "run")) as store:
+        found = results.collect(store)
+    (clip,) = _html_data.build(found)["clips"]
+    readings = {name: reading for (_, name), reading in found.readings.items()}
+    assert clip["transcript"] == readings["wer"].evidence["transcript"]
+    assert clip["second"] == readings["second_wer"].evidence["transcript"]
+    assert clip["alignment"] == readings["wer"].evidence["alignment"]
+    assert clip["agree"] == (clip["transcript"] == clip["second"])
