@@ -15,15 +15,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-
-from mamtra_eval import audio
-from mamtra_eval.batching import by_equal_size, in_batches
-from mamtra_eval.errors import MeasurementError, MissingExtra, UserError
-from mamtra_eval.speakers import _fbank
-from mamtra_eval.speakers import eres2net as plugin
-from mamtra_eval.speakers._eres2net import ERes2Net, ERes2NetConfig
-
-sys.path.insert(0, str(Path(__file__).parent))
 from tiny_eres2net import (
     BASE,
     THREE,
@@ -36,6 +27,13 @@ from tiny_eres2net import (
     signal,
     voice,
 )
+
+from mamtra_eval import audio
+from mamtra_eval.batching import by_equal_size, in_batches
+from mamtra_eval.errors import MeasurementError, MissingExtra, UserError
+from mamtra_eval.speakers import _fbank
+from mamtra_eval.speakers import eres2net as plugin
+from mamtra_eval.speakers._eres2net import ERes2Net, ERes2NetConfig
 
 REPOSITORY = Path(__file__).parent.parent.parent
 ENGLISH = "iic/speech_eres2net_sv_en_voxceleb_16k"

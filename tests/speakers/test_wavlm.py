@@ -16,15 +16,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-
-from mamtra_eval import audio
-from mamtra_eval.batching import by_equal_size, in_batches
-from mamtra_eval.errors import MeasurementError, MissingExtra, UserError
-from mamtra_eval.speakers import _wavlm
-from mamtra_eval.speakers import wavlm as plugin
-from mamtra_eval.speakers._ecapa import SpeakerNetwork
-
-sys.path.insert(0, str(Path(__file__).parent))
 from tiny_wavlm import (
     PREFIX,
     TINY,
@@ -37,6 +28,13 @@ from tiny_wavlm import (
     transformers_wavlm,
     voice,
 )
+
+from mamtra_eval import audio
+from mamtra_eval.batching import by_equal_size, in_batches
+from mamtra_eval.errors import MeasurementError, MissingExtra, UserError
+from mamtra_eval.speakers import _wavlm
+from mamtra_eval.speakers import wavlm as plugin
+from mamtra_eval.speakers._ecapa import SpeakerNetwork
 
 REPOSITORY = Path(__file__).parent.parent.parent
 
