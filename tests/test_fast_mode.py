@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mamtra_eval import agreement, pipeline, results
+from mamtra_eval import agreement, pipeline, results, scoring
 from mamtra_eval import config as configuration
 from mamtra_eval import plan as planning
 from mamtra_eval.audio import sha256
 from mamtra_eval.errors import MeasurementError, UserError
+from mamtra_eval.executors.local import LocalExecutor
 from mamtra_eval.metrics import Figure, Item, Metric, Reading
 from mamtra_eval.reader import RunReader
 from mamtra_eval.rows import ClipKey
@@ -99,18 +100,18 @@ def _run(path: Path, out: Path, **settings: Any) -> dict[tuple[ClipKey, str], An
         return {(row.key, row.metric): (row.reading, row.error) for row in store.readings()}
 
 
-@pytest.mark.parametrize("workers", [1, 2, 7])
-def test_rows_do_not_depend_on_shards_or_order(
-    workers: int, make_list: MakeList, tmp_path: Path
-) -> None:
-    path = make_list(n=5)
-    expected = _run(path, tmp_path / "one", execution={"workers": 1})
+def test_rows_do_not_depend_on_shards_or_order(make_list: MakeList, tmp_path: Path) -> None:
+    path = make_list(n=4)
+    metrics = ["wer", "health", "failures"]
+    expected = _run(path, tmp_path / "1", metrics=metrics, execution={"workers": 1})
     lines = path.read_text(encoding="utf-8").splitlines()
-    random.Random(workers).shuffle(lines)
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    found = _run(path, tmp_path / "some", execution={"workers": workers})
-    assert found == expected
-    assert len(found) == 5 * 2 * 2
+    for workers in (2, 7):
+        random.Random(workers).shuffle(lines)
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        execution = {"workers": workers}
+        found = _run(path, tmp_path / str(workers), metrics=metrics, execution=execution)
+        assert found == expected
+    assert len(expected) == 4 * 2 * 3
 
 
 def test_fast_mode_tells_how_it_agrees_with_strict_mode(
@@ -118,8 +119,9 @@ def test_fast_mode_tells_how_it_agrees_with_strict_mode(
 ) -> None:
     path = make_list(n=6)
     asr = {"backend": "whisper_hf", "model": str(tiny_whisper), "device": "cpu"}
-    strict = _run(path, tmp_path / "strict", asr=asr, metrics=["wer"])
-    fast = _run(path, tmp_path / "fast", asr=asr, metrics=["wer"], mode="fast")
+    one = {"workers": 1}
+    strict = _run(path, tmp_path / "strict", asr=asr, metrics=["wer"], execution=one)
+    fast = _run(path, tmp_path / "fast", asr=asr, metrics=["wer"], mode="fast", execution=one)
     assert fast == strict  # float32, and only the batches differ
     with RunReader(tmp_path / "fast") as store:
         found = results.collect(store)
@@ -135,6 +137,28 @@ def test_fast_mode_tells_how_it_agrees_with_strict_mode(
     assert _run(path, tmp_path / "fast", asr=asr, metrics=["wer"]) == fast  # it stays in its mode
     with pytest.raises(UserError, match="the run there has mode fast, this command strict"):
         _run(path, tmp_path / "fast", asr=asr, metrics=["wer"], mode="strict")
+
+
+def test_a_network_on_a_gpu_is_held_by_one_process_also_when_it_measures_again(
+    tiny_whisper: Path, make_list: MakeList, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int | None]] = []
+    run = LocalExecutor.run
+
+    def spy(self: LocalExecutor, factory: Any, args: Any, *rest: Any, **named: Any) -> None:
+        workers = named.get("workers", rest[3] if len(rest) > 3 else None)
+        asked.append((factory.__name__, workers))
+        run(self, factory, args, *rest, **named)
+
+    monkeypatch.setattr(LocalExecutor, "run", spy)
+    monkeypatch.setattr(scoring, "_on_gpu", lambda metric: metric.on_device)
+    asr = {"backend": "whisper_hf", "model": str(tiny_whisper), "device": "cpu"}
+    _run(make_list(n=1), tmp_path / "run", asr=asr, metrics=["wer", "health"], mode="fast",
+         execution={"workers": 2})  # fmt: skip
+    scored = [workers for name, workers in asked if name == "Scorer"]
+    # health among all workers, wer and its retries by one, and the sample once more by one
+    assert [workers for workers in scored if workers] == [1, 1, 1]
+    assert None in scored
 
 
 def test_evaluators_without_batches_have_nothing_to_compare(
