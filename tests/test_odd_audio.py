@@ -82,7 +82,8 @@ def test_every_clip_is_counted(found: results.Results) -> None:
     assert value.n == sum(reason is None for reason in ODD.values())
     assert value.n + value.n_failed == len(ODD)
     assert system.values["wer_incl_failed"].n == len(ODD)
-    assert system.values["failures"].n == len(ODD)
+    # The clip with NaN is there and could not be heard, so what it says is not known.
+    assert system.values["failures"].n == len(ODD) - 1
 
 
 def test_stereo_and_other_rates_are_heard_like_the_plain_clip(found: results.Results) -> None:

@@ -229,7 +229,7 @@ def test_metrics_that_the_set_does_not_allow_are_left_out_with_a_note_or_refused
     folder = evaluate(_config(plain, metrics=None), tmp_path / "run")
     with Store(folder) as store:
         assert "similarity" not in {row.name for row in store.metrics()}
-        assert "similarity was left out" in store.meta("notes")[0]
+        assert "similarity was left out" in store.notes()[0]
     with pytest.raises(UserError, match="prompt"):
         evaluate(_config(plain, metrics=["similarity"]), tmp_path / "other")
 

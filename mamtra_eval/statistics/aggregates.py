@@ -16,6 +16,10 @@ import numpy as np
 from mamtra_eval.statistics.bootstrap import Array, divide
 
 
+ROUNDING = 1e-14
+"""Share of a sum of squares that is only what subtraction leaves of equal numbers."""
+
+
 class Aggregate(NamedTuple):
     """A statistic of utterances.
 
@@ -47,7 +51,8 @@ def deviation(values: Array, present: Array) -> Aggregate:
 
     def reduce(sums: Array) -> Array:
         n, total, squares = sums.T
-        spread = np.maximum(squares - divide(total * total, n), 0.0)
+        spread = squares - divide(total * total, n)
+        spread[spread < ROUNDING * squares] = 0.0  # all alike, but for the last digits
         return np.sqrt(divide(spread, n - 1))
 
     return Aggregate(np.stack([present, centred, centred * centred], axis=1), reduce)
