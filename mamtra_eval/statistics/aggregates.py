@@ -15,7 +15,6 @@ import numpy as np
 
 from mamtra_eval.statistics.bootstrap import Array, divide
 
-
 ROUNDING = 1e-14
 """Share of a sum of squares that is only what subtraction leaves of equal numbers."""
 
