@@ -22,6 +22,7 @@ from mamtra_eval.cli import (
     evaluate,
     layouts,
     listing,
+    power,
     recipes,
     report,
     testsets,
@@ -39,6 +40,7 @@ app.command()(evaluate.run)
 app.command()(report.report)
 app.command()(report.leaderboard)
 app.command("list")(listing.listing)
+app.command()(power.power)
 app.command()(doctor.doctor)
 app.command()(distill.distill)
 app.command("rank-layers")(distill.rank_layers)
