@@ -22,6 +22,8 @@ from mamtra_eval.errors import UserError, unknown_name
 MAX_TIMEOUT_S = 7 * 86400.0
 MAX_RESAMPLES = 1_000_000
 MODES = ("strict", "fast")
+DEFAULT_MARGINS = {"wer": 0.005, "wer_pooled": 0.005, "similarity": 0.01, "utmos": 0.1}
+"""Largest losses that still count as none, by figure and in its unit (rates as fractions)."""
 DEFAULT_METRICS = ("wer", "similarity", "dnsmos", "health", "failures")
 
 
@@ -55,7 +57,8 @@ class RunConfig:
     ``mode`` is ``strict`` (every clip alone, in single precision; also if left out) or ``fast`` (in
     batches, on a GPU in half precision where an evaluator has it; a sample is measured both ways).
     ``floor`` adds the test set's own recordings, in which what is heard wrong is the recogniser's
-    doing.
+    doing. ``margins`` are the largest losses that count as none, by figure; they are declared with
+    the first start of a run, before its numbers, and stay.
     """
 
     testset: str = MISSING
@@ -64,6 +67,7 @@ class RunConfig:
     recipe: str | None = None
     mode: str | None = None
     floor: bool = False
+    margins: dict[str, float] | None = None
     baseline: str | None = None
     limit: int | None = None
     repeats: int = 1
@@ -161,6 +165,9 @@ def _check(config: RunConfig, where: str) -> None:
     for key, value, least in bounds:
         if value is not None and value < least:
             raise UserError(f"{key} must be at least {least:g}, not {value:g}", where=where)
+    for figure, margin in (config.margins or {}).items():
+        if not margin > 0:
+            raise UserError(f"margins.{figure} must be above 0, not {margin:g}", where=where)
     if not 0 < config.statistics.level < 1:
         raise UserError("statistics.level must lie between 0 and 1, e.g. 0.95", where=where)
     if not 0 < config.execution.timeout_s <= MAX_TIMEOUT_S:

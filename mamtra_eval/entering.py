@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mamtra_eval import registry
-from mamtra_eval.config import RunConfig, to_dict
+from mamtra_eval.config import DEFAULT_MARGINS, RunConfig, to_dict
 from mamtra_eval.errors import MeasurementError, UserError, unknown_name
 from mamtra_eval.metrics import Metric
 from mamtra_eval.plan import Plan, identify, metric_options, mixed
@@ -34,6 +34,13 @@ def continued(config: RunConfig, folder: Path) -> RunConfig:
         if store.meta("testset") is None:
             return config
         recipe, mode = store.meta("recipe"), store.meta("mode", "strict")
+        margins = store.meta("margins")
+    if margins is not None and config.margins not in (None, margins):
+        raise UserError(
+            f"the run there has margins {_show(margins)}, which were declared before its numbers",
+            where=str(folder),
+            fix="Leave margins out, or choose a new folder with --out.",
+        )
     for key, before, now in (("recipe", recipe, config.recipe), ("mode", mode, config.mode)):
         if now is not None and now != before:
             raise UserError(
@@ -41,7 +48,7 @@ def continued(config: RunConfig, folder: Path) -> RunConfig:
                 where=str(folder),
                 fix="Choose a new folder with --out.",
             )
-    return replace(config, recipe=recipe, mode=mode)
+    return replace(config, recipe=recipe, mode=mode, margins=margins)
 
 
 def check_new(plan: Plan) -> None:
@@ -74,6 +81,8 @@ def enter(plan: Plan, store: Store) -> None:
         store.set_meta("notes", _notes(plan, store))
         store.set_meta("recipe", plan.config.recipe)
         store.set_meta("mode", plan.config.mode or "strict")
+        margins = DEFAULT_MARGINS if plan.config.margins is None else plan.config.margins
+        store.set_meta("margins", margins)
         store.set_meta(
             "testset",
             {

@@ -151,5 +151,6 @@ def _whole_configuration(plan: Plan, store: Store) -> RunConfig:
         systems={row.name: row.target for row in store.systems()},
         metrics=[row.name for row in store.metrics()],
         baseline=store.meta("baseline"),
+        margins=store.meta("margins"),
         **kept,
     )

@@ -39,6 +39,8 @@ class Resampling:
     def __init__(self, utterances: Sequence[str]) -> None:
         self.estimates: dict[Hashable, Estimate] = {}
         self.differences: dict[Hashable, tuple[Estimate, int]] = {}
+        self.tested: dict[Hashable, Estimate] = {}
+        """Differences again, with the interval that two one-sided tests read: at 95 %, of 90 %."""
         self._row = {utterance: index for index, utterance in enumerate(utterances)}
         self._blocks: dict[bytes, Array] = {}
         self._asked: list[tuple[bytes, Aggregate]] = []
@@ -82,6 +84,7 @@ class Resampling:
                 self.estimates[key] = bootstrap.interval(found, n, level)
             else:
                 self.differences[key] = (bootstrap.interval(found, n, level), n)
+                self.tested[key] = bootstrap.interval(found, n, max(0.0, 2 * level - 1))
 
     def _ask(self, ratios: Ratios, aggregate: str) -> int:
         columns = np.zeros((len(self._row), 2))

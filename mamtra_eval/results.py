@@ -22,6 +22,7 @@ from mamtra_eval.reader import RunReader
 from mamtra_eval.resampling import Ratios, Resampling
 from mamtra_eval.rows import ClipKey, ClipRow, MetricRow, SystemRow
 from mamtra_eval.statistics.bootstrap import Estimate
+from mamtra_eval.statistics.equivalence import Verdict, verdict
 from mamtra_eval.testset import Utterance
 
 Readings = dict[tuple[ClipKey, str], Reading | str]
@@ -39,6 +40,8 @@ class Value:
         n: clips that entered.
         n_failed: failed clips that did not.
         difference: to the baseline, paired over ``n_paired`` utterances.
+        margin: the largest loss that counts as none, where one was declared.
+        verdict: on that difference against the margin.
     """
 
     figure: Figure
@@ -47,6 +50,8 @@ class Value:
     n_failed: int
     difference: Estimate | None = None
     n_paired: int = 0
+    margin: float | None = None
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True)
@@ -220,7 +225,7 @@ def _values(
     readings: Readings,
 ) -> dict[FigureKey, Value]:
     baseline = store.meta("baseline")
-    settings = store.meta("statistics")
+    settings, margins = store.meta("statistics"), store.meta("margins", {})
     resampling = Resampling([item.id for item in store.utterances()])
     coverage: dict[FigureKey, tuple[Figure, int, int]] = {}
     ratios: dict[FigureKey, Ratios] = {}
@@ -242,16 +247,20 @@ def _values(
             theirs = ratios.get((baseline, key[1]), {})
             resampling.want_difference(key, own, theirs, aggregate)
     resampling.run(**settings)
-    return {
-        key: Value(
-            figure,
-            resampling.estimates.get(key),
-            n,
-            n_failed,
-            *resampling.differences.get(key, (None, 0)),
-        )
-        for key, (figure, n, n_failed) in coverage.items()
-    }
+    return {key: _value(key, *covered, resampling, margins) for key, covered in coverage.items()}
+
+
+def _value(
+    key: FigureKey, figure: Figure, n: int, n_failed: int, resampling: Resampling,
+    margins: dict[str, float],
+) -> Value:  # fmt: skip
+    difference, n_paired = resampling.differences.get(key, (None, 0))
+    margin, tested = margins.get(figure.name), resampling.tested.get(key)
+    judged = None
+    if margin is not None and tested is not None:
+        judged = verdict(tested, margin, higher_is_better=figure.higher_is_better)
+    estimate = resampling.estimates.get(key)
+    return Value(figure, estimate, n, n_failed, difference, n_paired, margin, judged)
 
 
 def _ratios(

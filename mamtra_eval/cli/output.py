@@ -110,9 +110,16 @@ def _value(value: Value, signature: str, results: Results) -> dict[str, Any]:
         "n_failed": value.n_failed,
         "unit": value.figure.unit,
         "signature": f"{signature}|agg:{value.figure.aggregate}|ci:{results.interval}",
-        "difference": {**_estimate(value.difference), "n_utterances": value.n_paired}
-        if value.difference
-        else None,
+        "difference": _difference(value) if value.difference else None,
+    }
+
+
+def _difference(value: Value) -> dict[str, Any]:
+    return {
+        **_estimate(value.difference),
+        "n_utterances": value.n_paired,
+        "margin": value.margin,
+        "verdict": value.verdict,
     }
 
 

@@ -77,4 +77,12 @@ def difference(value: Value) -> str:
     mark = {"better": "▲", "worse": "▼", "undecided": "○"}[verdict(value.figure, value.difference)]
     shown = amount(value.figure, value.difference.value, signed=True)
     points = " pt" if value.figure.unit == "fraction" else ""
-    return f"{mark} {shown}{points} {interval(value.figure, value.difference, signed=True)}"
+    judged = f", {value.verdict}" if value.verdict else ""
+    return f"{mark} {shown}{points} {interval(value.figure, value.difference, signed=True)}{judged}"
+
+
+def margin(figure: Figure, value: float) -> str:
+    """A margin in the figure's unit: ``0.5 pt`` for a rate."""
+    if figure.unit == "fraction":
+        return f"{100 * value:g} pt"
+    return f"{value:g}"

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mamtra_eval import ranking
 from mamtra_eval.metrics import Figure
-from mamtra_eval.report._format import COST_NOTE, COSTS, amount, difference, interval
+from mamtra_eval.report._format import COST_NOTE, COSTS, amount, difference, interval, margin
 from mamtra_eval.results import Results, SystemResult, Value
 from mamtra_eval.rows import ClipRow
 
@@ -43,6 +44,7 @@ def render(results: Results, footnotes: str = "") -> str:
         *_table(results, footnotes),
         "",
         *_differences(results),
+        *_ranking(results),
         *_costs(results),
         *_failures(results),
         *_footnotes(results, footnotes),
@@ -129,6 +131,55 @@ def _differences(results: Results) -> list[str]:
         "",
         "Paired over the utterances that both have. ▲ better, ▼ worse: the interval excludes zero. "
         "○ undecided, which is not the same as equal.",
+        *_margins(results),
+        "",
+        *(f"| {' | '.join(row)} |" for row in rows),
+        "",
+    ]
+
+
+def _margins(results: Results) -> list[str]:
+    """What the verdicts say, where margins were declared."""
+    values = {
+        figure.name: next((system.values[figure.name].margin for system in results.systems), None)
+        for figure in columns(results)
+    }
+    told = [
+        f"{escape(figure.title or figure.name)} {margin(figure, value)}"
+        for figure in columns(results)
+        if (value := values[figure.name]) is not None
+    ]
+    if not told:
+        return []
+    return [
+        "",
+        f"Verdicts read the {100 * (2 * results.level - 1):g} % interval (two one-sided tests at "
+        f"{100 * (1 - results.level):g} %) against margins that were declared before the numbers: "
+        f"{', '.join(told)}. Equivalent: within the margin. Non-inferior: no loss beyond it. "
+        "Inferior: a loss beyond it. A loss that is real and smaller than the margin is ▼ and "
+        "equivalent or non-inferior at once.",
+    ]
+
+
+def _ranking(results: Results) -> list[str]:
+    """Systems in order of the first figure, with letters for ties; nothing for fewer than three."""
+    first = next(((m, f) for m, f in results.figures if f.headline), None)
+    ranked = ranking.rank(results, first[0].name, first[1]) if first else None
+    if ranked is None or len(ranked.order) < 3:
+        return []
+    values = {system.row.name: system.values for system in results.systems}
+    rows = [["System", escape(ranked.figure.title or ranked.figure.name), "Group"]]
+    rows.append(["---", "---:", "---"])
+    for name in ranked.order:
+        value = values[name][ranked.figure.name]
+        shown = f"{amount(ranked.figure, value.estimate.value)}" if value.estimate else "–"
+        rows.append([escape(name), shown, ranked.letters[name]])
+    return [
+        f"## Who is told apart by {escape(ranked.figure.title or ranked.figure.name)}",
+        "",
+        "Systems that share a letter are not told apart, which is not the same as equal (paired "
+        f"sign-flip permutation tests, {ranked.pairs} pairs with Holm's correction, "
+        f"{100 * ranked.alpha:g} %).",
         "",
         *(f"| {' | '.join(row)} |" for row in rows),
         "",

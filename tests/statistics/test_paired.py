@@ -8,7 +8,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mamtra_eval.statistics.paired import holm, sign_flip_p, tie_groups
+from mamtra_eval.statistics.paired import holm, sign_flip_p, sign_flip_ps, tie_groups
 
 FISHER = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
 """Differences in height of Darwin's 15 pairs of plants (eighths of an inch): Fisher, The Design of
@@ -46,6 +46,19 @@ def test_p_is_uniform_under_the_null_also_for_skewed_rates() -> None:
         found.append(sign_flip_p(one - other, flips=400, seed=trial))
     assert scipy.stats.kstest(found, "uniform").pvalue > 0.01
     assert np.mean(np.array(found) <= 0.05) == pytest.approx(0.05, abs=0.025)
+
+
+def test_many_comparisons_are_what_each_would_be_alone() -> None:
+    rng = np.random.default_rng(2)
+    table = rng.normal(0.05, 1.0, (300, 4))
+    table[:, 1] = 0.0
+    table[10:, 2] = 0.0  # ten utterances, gone through exactly
+    table[::2, 3] = 0.0  # utterances that this comparison lacks
+    found = sign_flip_ps(table, flips=20_000, seed=1)
+    alone = [sign_flip_p(column[column != 0], flips=20_000, seed=1) for column in table.T]
+    assert found == pytest.approx(alone, abs=0.015)
+    assert found[1] == 1.0
+    assert found[2] == alone[2]
 
 
 def test_nothing_to_tell_and_nothing_finite() -> None:
