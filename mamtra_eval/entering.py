@@ -81,6 +81,8 @@ def enter(plan: Plan, store: Store) -> None:
         store.set_meta("notes", _notes(plan, store))
         store.set_meta("recipe", plan.config.recipe)
         store.set_meta("mode", plan.config.mode or "strict")
+        if store.meta("margins") is None and store.reading_keys():  # a run of an older version
+            store.set_meta("margins_late", True)
         margins = DEFAULT_MARGINS if plan.config.margins is None else plan.config.margins
         store.set_meta("margins", margins)
         store.set_meta(

@@ -111,6 +111,8 @@ class Results:
     notes: tuple[str, ...]
     recipe: str | None = None
     """The published protocol that the run follows."""
+    margins_late: bool = False
+    """Whether margins were declared when there were readings already."""
     floor: str | None = None
     """The system that is the test set's own recordings, if one is."""
     agreement: dict[str, Any] = field(default_factory=dict)
@@ -176,6 +178,7 @@ def collect(store: RunReader) -> Results:
         version=str(starts[-1]["mamtra_eval"]) if starts else "unknown",
         notes=tuple(notes.collect(store, _floor_value(store, values))),
         recipe=store.meta("recipe"),
+        margins_late=store.meta("margins_late", False),
         floor=notes.floor(store),
         agreement=store.meta("agreement", {}),
     )
@@ -258,7 +261,7 @@ def _value(
     margin, tested = margins.get(figure.name), resampling.tested.get(key)
     judged = None
     if margin is not None and tested is not None:
-        judged = verdict(tested, margin, higher_is_better=figure.higher_is_better)
+        judged = verdict(tested, margin, higher_is_better=figure.higher_is_better, shown=difference)
     estimate = resampling.estimates.get(key)
     return Value(figure, estimate, n, n_failed, difference, n_paired, margin, judged)
 

@@ -14,6 +14,7 @@ from mamtra_eval.errors import UserError
 from mamtra_eval.reader import RunReader
 from mamtra_eval.report import leaderboard
 from mamtra_eval.statistics.equivalence import Verdict
+from mamtra_eval.store import Store
 
 TEXT = "one two three four five six seven eight nine ten"
 WRONG = {"teacher": 0, "alike": 0, "worse": 3, "unsure": 1}
@@ -80,6 +81,17 @@ def test_margins_are_declared_before_the_numbers_and_stay(
     assert again.margins == configuration.DEFAULT_MARGINS
     with RunReader(pipeline.evaluate(again, tmp_path / "run")) as store:
         assert _verdicts(results.collect(store)) == _verdicts(first)
+
+
+def test_a_run_from_before_says_that_its_margins_came_late(
+    base: dict[str, object], tmp_path: Path
+) -> None:
+    assert "before the numbers" in leaderboard.render(_evaluate(base, tmp_path / "run"))
+    with Store(tmp_path / "run") as store:
+        store.set_meta("margins", None)
+    found = _evaluate(base, tmp_path / "run")
+    assert "declared after the first numbers: WER" in leaderboard.render(found)
+    assert _verdicts(found)["worse"] is Verdict.INFERIOR
 
 
 def test_a_margin_must_be_positive(base: dict[str, object]) -> None:

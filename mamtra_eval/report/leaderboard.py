@@ -154,7 +154,8 @@ def _margins(results: Results) -> list[str]:
     return [
         "",
         f"Verdicts read the {100 * (2 * results.level - 1):g} % interval (two one-sided tests at "
-        f"{100 * (1 - results.level):g} %) against margins that were declared before the numbers: "
+        f"{100 * (1 - results.level):g} %) against margins that were declared "
+        f"{'after the first numbers' if results.margins_late else 'before the numbers'}: "
         f"{', '.join(told)}. Equivalent: within the margin. Non-inferior: no loss beyond it. "
         "Inferior: a loss beyond it. A loss that is real and smaller than the margin is ▼ and "
         "equivalent or non-inferior at once.",

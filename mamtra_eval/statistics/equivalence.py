@@ -28,7 +28,13 @@ class Verdict(StrEnum):
     """More utterances or repeats are needed."""
 
 
-def verdict(difference: Estimate, margin: float, *, higher_is_better: bool) -> Verdict:
+def verdict(
+    difference: Estimate,
+    margin: float,
+    *,
+    higher_is_better: bool,
+    shown: Estimate | None = None,
+) -> Verdict:
     """The verdict on a system whose difference to the reference has this interval.
 
     An interval that excludes zero on the worse side but reaches into the margin is no verdict: the
@@ -39,6 +45,8 @@ def verdict(difference: Estimate, margin: float, *, higher_is_better: bool) -> V
         difference: system minus reference.
         margin: positive, in the figure's unit.
         higher_is_better: direction of the figure.
+        shown: the same difference with the (wider) interval that readers see, which decides on
+            ``BETTER``, so that the two never contradict each other; by default ``difference``.
 
     Raises:
         ValueError: for a margin that is not positive.
@@ -47,14 +55,23 @@ def verdict(difference: Estimate, margin: float, *, higher_is_better: bool) -> V
         raise ValueError(f"a margin must be positive, not {margin}")
     if difference.low is None or difference.high is None:
         return Verdict.UNDECIDED
-    # As gain: positive is better.
-    low, high = difference.low, difference.high
-    if not higher_is_better:
-        low, high = -high, -low
+    low, high = _as_gain(difference.low, difference.high, higher_is_better)
     if high < -margin:
         return Verdict.INFERIOR
-    if low > 0:
+    if _excludes_zero(shown or difference, higher_is_better):
         return Verdict.BETTER
     if low > -margin:
         return Verdict.EQUIVALENT if high < margin else Verdict.NON_INFERIOR
     return Verdict.UNDECIDED
+
+
+def _as_gain(low: float, high: float, higher_is_better: bool) -> tuple[float, float]:
+    """The interval with positive for better."""
+    return (low, high) if higher_is_better else (-high, -low)
+
+
+def _excludes_zero(difference: Estimate, higher_is_better: bool) -> bool:
+    """Whether the whole interval lies on the better side."""
+    if difference.low is None or difference.high is None:
+        return False
+    return _as_gain(difference.low, difference.high, higher_is_better)[0] > 0

@@ -32,6 +32,13 @@ def test_each_verdict(low: float, high: float, expected: Verdict) -> None:
     assert verdict(mirrored, MARGIN, higher_is_better=False) is expected
 
 
+def test_better_is_read_off_the_interval_that_is_shown() -> None:
+    tested, shown = Estimate(0.3, 0.05, 0.45), Estimate(0.3, -0.05, 0.55)
+    found = verdict(tested, MARGIN, higher_is_better=True, shown=shown)
+    assert found is Verdict.EQUIVALENT
+    assert verdict(tested, MARGIN, higher_is_better=True) is Verdict.BETTER
+
+
 def test_without_an_interval_nothing_is_decided() -> None:
     assert verdict(Estimate(0.0, None, None), MARGIN, higher_is_better=True) is Verdict.UNDECIDED
     with pytest.raises(ValueError, match="positive"):
