@@ -26,6 +26,7 @@ from mamtra_eval.cli import (
     recipes,
     report,
     testsets,
+    verify,
 )
 
 app = typer.Typer(
@@ -39,6 +40,7 @@ app.command()(evaluate.evaluate)
 app.command()(evaluate.run)
 app.command()(report.report)
 app.command()(report.leaderboard)
+app.command()(verify.verify)
 app.command("list")(listing.listing)
 app.command()(power.power)
 app.command()(doctor.doctor)
