@@ -22,6 +22,7 @@ from mamtra_eval.errors import UserError, unknown_name
 MAX_TIMEOUT_S = 7 * 86400.0
 MAX_RESAMPLES = 1_000_000
 MODES = ("strict", "fast")
+METHODS = ("percentile", "bca")
 DEFAULT_MARGINS = {"wer": 0.005, "wer_pooled": 0.005, "similarity": 0.01, "utmos": 0.1}
 """Largest losses that still count as none, by figure and in its unit (rates as fractions)."""
 DEFAULT_METRICS = ("wer", "similarity", "dnsmos", "health", "failures")
@@ -29,11 +30,15 @@ DEFAULT_METRICS = ("wer", "similarity", "dnsmos", "health", "failures")
 
 @dataclass
 class StatisticsConfig:
-    """Intervals: their level, the number of bootstrap resamples and the seed."""
+    """Intervals: their level, the number of bootstrap resamples and the seed.
+
+    ``method`` is ``percentile``, or ``bca`` for skewed rates of few utterances.
+    """
 
     level: float = 0.95
     resamples: int = 10000
     seed: int = 0
+    method: str = "percentile"
 
 
 @dataclass
@@ -168,6 +173,12 @@ def _check(config: RunConfig, where: str) -> None:
     for figure, margin in (config.margins or {}).items():
         if not margin > 0:
             raise UserError(f"margins.{figure} must be above 0, not {margin:g}", where=where)
+    if config.statistics.method not in METHODS:
+        raise UserError(
+            f"there is no method of intervals named {config.statistics.method!r}",
+            where=where,
+            fix=f"Known: {', '.join(METHODS)}.",
+        )
     if not 0 < config.statistics.level < 1:
         raise UserError("statistics.level must lie between 0 and 1, e.g. 0.95", where=where)
     if not 0 < config.execution.timeout_s <= MAX_TIMEOUT_S:

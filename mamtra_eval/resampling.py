@@ -12,7 +12,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from mamtra_eval.statistics import aggregates, bootstrap
+from mamtra_eval.statistics import aggregates, bca, bootstrap
 from mamtra_eval.statistics.aggregates import Aggregate
 from mamtra_eval.statistics.bootstrap import Array, Estimate
 
@@ -64,8 +64,8 @@ class Resampling:
             ]
             self._wanted.append((key, len(shared), sides))
 
-    def run(self, *, level: float, resamples: int, seed: int) -> None:
-        """Work out everything asked for."""
+    def run(self, *, level: float, resamples: int, seed: int, method: str = "percentile") -> None:
+        """Work out everything asked for; ``method`` is ``percentile`` or ``bca``."""
         if not self._asked:
             return
         table = np.concatenate([*self._blocks.values()], axis=1)
@@ -81,10 +81,26 @@ class Resampling:
             if np.isnan(found[0]):  # the spread of one utterance, the mean of none
                 continue
             if len(places) == 1:
-                self.estimates[key] = bootstrap.interval(found, n, level)
+                self.estimates[key] = self._interval(method, found, n, places, level)
             else:
-                self.differences[key] = (bootstrap.interval(found, n, level), n)
-                self.tested[key] = bootstrap.interval(found, n, max(0.0, 2 * level - 1))
+                self.differences[key] = self._interval(method, found, n, places, level), n
+                tests = max(0.0, 2 * level - 1)
+                self.tested[key] = self._interval(method, found, n, places, tests)
+
+    def _interval(
+        self, method: str, draws: Array, n: int, places: list[int], level: float
+    ) -> Estimate:
+        if method == "percentile":
+            return bootstrap.interval(draws, n, level)
+        sides = [self._asked[place][1] for place in places]
+        columns = np.concatenate([side.columns for side in sides], axis=1)
+        end = sides[0].columns.shape[1]
+
+        def reduce(sums: Array) -> Array:
+            value = sides[0].reduce(sums[:, :end])
+            return value if len(sides) == 1 else value - sides[1].reduce(sums[:, end:])
+
+        return bca.interval(columns[columns.any(axis=1)], reduce, draws, level)
 
     def _ask(self, ratios: Ratios, aggregate: str) -> int:
         columns = np.zeros((len(self._row), 2))

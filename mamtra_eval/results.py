@@ -25,6 +25,8 @@ from mamtra_eval.statistics.bootstrap import Estimate
 from mamtra_eval.statistics.equivalence import Verdict, verdict
 from mamtra_eval.testset import Utterance
 
+NAMES = {"percentile": "percentile", "bca": "BCa"}
+"""Methods of intervals, as people call them."""
 Readings = dict[tuple[ClipKey, str], Reading | str]
 """By (clip, metric): a reading, or the error in its place. Absent while pending."""
 FigureKey = tuple[str, str]
@@ -172,8 +174,7 @@ def collect(store: RunReader) -> Results:
         readings=readings,
         level=settings["level"],
         statistics=dict(settings),
-        interval=f"{100 * settings['level']:g}% percentile bootstrap over utterances, "
-        f"{settings['resamples']} resamples, seed {settings['seed']}",
+        interval=_told(settings),
         created=store.meta("finished") or (starts[-1]["at"] if starts else ""),
         version=str(starts[-1]["mamtra_eval"]) if starts else "unknown",
         notes=tuple(notes.collect(store, _floor_value(store, values))),
@@ -181,6 +182,15 @@ def collect(store: RunReader) -> Results:
         margins_late=store.meta("margins_late", False),
         floor=notes.floor(store),
         agreement=store.meta("agreement", {}),
+    )
+
+
+def _told(settings: dict[str, Any]) -> str:
+    """How intervals were made."""
+    method = NAMES[settings.get("method", "percentile")]
+    return (
+        f"{100 * settings['level']:g}% {method} bootstrap over utterances, "
+        f"{settings['resamples']} resamples, seed {settings['seed']}"
     )
 
 
