@@ -27,7 +27,10 @@ def check(device: str | None, option: str) -> None:
     import torch
 
     try:
-        torch.empty(1, device=device)
+        wanted = torch.device(device)
+        if wanted.type == "meta" or (wanted.type == "cpu" and wanted.index not in (None, 0)):
+            raise ValueError(f"{device} computes nothing")
+        torch.empty(1, device=wanted)
     except Exception as error:  # no such device, or no such name
         raise UserError(
             f"there is no device {device!r} here for {option}",

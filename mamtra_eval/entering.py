@@ -23,6 +23,7 @@ from mamtra_eval.protocol import TRANSCRIPTS
 from mamtra_eval.reader import DATABASE, RunReader
 from mamtra_eval.rows import ClipKey, MetricRow, SystemRow
 from mamtra_eval.store import Store
+from mamtra_eval.targets import is_floor
 from mamtra_eval.testset import TestSet, combine
 
 
@@ -35,6 +36,9 @@ def continued(config: RunConfig, folder: Path) -> RunConfig:
             return config
         recipe, mode = store.meta("recipe"), store.meta("mode", "strict")
         margins = store.meta("margins")
+        floors = {row.name: row.target for row in store.systems() if is_floor(row.kind, row.target)}
+    if config.floor and floors:  # the run has one already, by whatever name
+        config = replace(config, systems={**config.systems, **floors}, floor=False)
     if margins is not None and config.margins not in (None, margins):
         raise UserError(
             f"the run there has margins {_show(margins)}, which were declared before its numbers",

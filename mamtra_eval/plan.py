@@ -104,8 +104,20 @@ def make(config: RunConfig) -> Plan:
         identities,
         metrics,
         options,
-        (*protocol.recipe_notes(config, testset, options), *floor_notes, *notes),
+        (
+            *protocol.recipe_notes(config, testset, options),
+            *floor_notes,
+            *_mode_notes(config, metrics),
+            *notes,
+        ),
     )
+
+
+def _mode_notes(config: RunConfig, metrics: Mapping[str, Metric]) -> list[tuple[str, str]]:
+    """A word where the fast mode is none."""
+    if config.mode != "fast" or any(metric.batch_size > 1 for metric in metrics.values()):
+        return []
+    return [("", "Fast mode changes nothing here: none of these evaluators takes clips together.")]
 
 
 def mixed(where: str) -> UserError:
@@ -273,15 +285,23 @@ def metric_options(name: str, config: RunConfig, testset: TestSet) -> dict[str, 
 
 
 def strict_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """A metric's options with every clip alone and in single precision."""
-    faster = getattr(registry.load("metrics", name), "fast", None)
-    known = faster(options) if faster else {}
-    strict = {
+    """A metric's options with every clip alone and in single precision; the same if they are."""
+    module = registry.load("metrics", name)
+    known = module.defaults(options) if hasattr(module, "defaults") else {}
+    changed = {
         key: value
         for key, value in protocol.STRICT.items()
-        if key in known and str(options.get(key, value)) != str(value)
+        if key in known and str(options.get(key, known[key])) != str(value)
     }
-    return {**options, **strict}
+    strict = {**options, **changed}
+    if changed and _signature(name, strict) == _signature(name, options):
+        return dict(options)  # "auto" on a CPU, a batch where none is taken
+    return strict
+
+
+def _signature(name: str, options: Mapping[str, Any]) -> str:
+    metric: Metric = registry.create("metrics", name, options)
+    return metric.signature()
 
 
 def identify(spec: SystemSpec, asked: Sequence[Request]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from mamtra_eval import recipes, targets
+from mamtra_eval import recipes, registry, targets
 from mamtra_eval.config import RunConfig
 from mamtra_eval.errors import MissingExtra, UserError
 from mamtra_eval.recipes import applying
@@ -15,7 +15,7 @@ from mamtra_eval.testset import TestSet
 
 TRANSCRIPTS = "transcripts"
 """The system that is texts, and not speech."""
-STRICT = {"precision": "fp32", "batch_size": 1}
+STRICT = {"precision": "fp32", "batch_size": 1, "compute_type": "float32"}
 """Options of evaluators that take every clip alone and in single precision."""
 FLOOR = "ground-truth"
 """Name of the system that is the test set's own recordings, where ``floor`` adds it."""
@@ -59,7 +59,10 @@ def recipe_notes(
     recipe = recipes.find(config.recipe)
     found = [("wer", applying.figure_note(recipe))] if "wer" in options else []
     for section, metric in sections(testset, options).items():
-        differing = applying.differences(recipe, section, testset.language, options[metric])
+        defaults = registry.load("metrics", metric).defaults(options[metric])
+        differing = applying.differences(
+            recipe, section, testset.language, options[metric], defaults
+        )
         if differing:
             found.append((metric, applying.differences_note(recipe, differing)))
     return found

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
 from mamtra_eval import audio
-from mamtra_eval.errors import MissingExtra
+from mamtra_eval.errors import MissingExtra, describe
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,13 @@ class Weights:
             return None
         found = audio.sha256(path)
         return None if found == self.sha256 else f"SHA-256 is {found}, published is {self.sha256}"
+
+
+def why(error: Exception) -> str:
+    """Why torch did not read a file; never with its advice to trust one that holds programs."""
+    if isinstance(error, pickle.UnpicklingError) or "weights_only" in str(error):
+        return "it is no file of torch's, or holds more than tensors"
+    return describe(error)
 
 
 def _is_there(path: Path) -> bool:

@@ -5,7 +5,8 @@ A plugin module offers ``create(options) -> Metric``. A metric turns one ``Item`
 the counts by the recipe in ``figures``, so that they can be pooled, resampled and recomputed.
 A metric with ``sources`` is worked out from other metrics' readings of the same clip (``Derived``);
 its module names them as ``SOURCES``, too.
-A module may offer ``fast(options)``: options that it takes in ``mode: fast``, under the user's.
+A module may offer ``fast(options)``: options that it takes in ``mode: fast``, under the user's; and
+``defaults(options)``: what those of its recogniser or encoder are if left out.
 """
 
 from __future__ import annotations

@@ -15,6 +15,8 @@ Phrase = tuple[str, ...]
 
 LONG_PHRASE = 4
 """Words from which two rounds of a phrase are a loop already."""
+SIGNS = {"dot", "at", "slash", "dash", "hyphen", "underscore"}
+"""What signs of an address are read as, which the text rules leave out."""
 TYPICAL_PER_S = {"zh": 4.5}
 TYPICAL_WORDS_PER_S = 2.8
 """Reading aloud: English at 150 to 190 words a minute, Mandarin at 4 to 5 characters a second."""
@@ -29,27 +31,52 @@ class Loop(NamedTuple):
 
 
 def missing_at_end(alignment: Alignment) -> list[str]:
-    """The words of the text behind the last that was heard as anything."""
+    """The words of the text behind the last that was heard as anything.
+
+    None where the end was heard in another spelling: as digits, or written together.
+    """
     found: list[str] = []
-    for operation, word, _ in reversed(alignment):
+    for operation, word, said in reversed(alignment):
         if operation != "delete":
+            if operation == "substitute" and re.search(r"\d", said):
+                return []
             break
         found.append(word)
-    return found[::-1]
+    text, heard = _behind_the_last_right_word(alignment)
+    return [] if found and "".join(text) == "".join(heard) else found[::-1]
 
 
 def tail(alignment: Alignment) -> list[str]:
-    """Words heard behind the last right one, beyond as many as the text has left there."""
+    """Words heard behind the last right one, beyond what the text has left there.
+
+    What it has left may be heard in more words than it is written in: apart ("state of the art"),
+    letter by letter, or as numbers read out.
+    """
+    text, heard = _behind_the_last_right_word(alignment)
+    together, said = "".join(text), ""
+    for count, word in enumerate(heard, start=1):
+        said += "" if word in SIGNS else word
+        if together and said == together:
+            return heard[count:]
+    return heard[sum(map(_most_words, text)) :]
+
+
+def _behind_the_last_right_word(alignment: Alignment) -> tuple[list[str], list[str]]:
+    """(words of the text, words heard) there."""
+    text: list[str] = []
     heard: list[str] = []
-    left = 0
     for operation, word, said in reversed(alignment):
         if operation == "equal":
             break
-        digits = sum(letter.isdigit() for letter in word)
-        left += max(1, 2 * digits) if word else 0  # "21" may be heard as "twenty one"
-        if said:
-            heard.append(said)
-    return heard[::-1][left:]
+        text += [word] if word else []
+        heard += [said] if said else []
+    return text[::-1], heard[::-1]
+
+
+def _most_words(word: str) -> int:
+    """In how many words one may be heard: "1204" as "one thousand two hundred and four"."""
+    digits = sum(letter.isdigit() for letter in word)
+    return digits + 3 if digits > 1 else 1
 
 
 def count_words(words: Sequence[str]) -> int:
@@ -69,7 +96,8 @@ def loop(alignment: Alignment, rounds: int) -> Loop | None:
     heard = [row[2] for row in alignment if row[2]]
     best: Loop | None = None
     for size in range(1, max(LONG_PHRASE, len(text)) + 1):
-        least = 2 if size >= LONG_PHRASE else rounds + (size == 1)
+        whole = 1 < size == len(text)
+        least = 2 if whole or size >= LONG_PHRASE else rounds + (size == 1)
         found = [one for one in _runs(heard, size) if one.rounds >= least]
         written = {one.phrase: one.rounds for one in _runs(text, size)} if found else {}
         for one in found:

@@ -12,6 +12,7 @@ The keys of ``state_dict`` are those of SpeechMOS's weights. Method: Saeki et al
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,9 +23,10 @@ import torch
 from torch import Tensor, nn
 
 from mamtra_eval.audio import Samples
-from mamtra_eval.errors import MissingExtra, describe
+from mamtra_eval.errors import MissingExtra
 from mamtra_eval.metrics._utmos_ssl import SslDimensions, Wav2Vec2
 from mamtra_eval.models.strict import check_finite, differences
+from mamtra_eval.weights import why
 
 UNUSED = "wav2vec2.mask_emb"
 """In the file, but no part of the score."""
@@ -100,9 +102,11 @@ def predict(network: Utmos22Strong, clips: Sequence[Samples]) -> list[float]:
 
 def _read(path: Path) -> dict[str, Tensor]:
     try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of archives that hold programs, which are refused
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # of the file system, of the format, of what is pickled
-        raise _unusable(path, f"no file of weights ({describe(error)})") from error
+        raise _unusable(path, f"no file of weights ({why(error)})") from error
     if not isinstance(tensors, dict) or not all(
         isinstance(tensor, Tensor) for tensor in tensors.values()
     ):

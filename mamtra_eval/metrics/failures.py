@@ -22,9 +22,9 @@ A recogniser that errs can raise a kind, too: each comes with its words in the e
 Options (``options.failures.``): counts of words, for Chinese of characters:
     truncated_words: 2, least words missing at the end (numbers and foreign words count once); and
     truncated_share: 0.15 of the text's.
-    truncated_ratio: 1.15. A clip longer than that, by what its text takes to say, is not cut off.
-    repeated_rounds: 3, rounds of a phrase of 2 or 3 words; 2 of a longer one, up to the whole text,
-    4 of a single word.
+    truncated_ratio: 1. A clip longer than that, by what its text takes to say, is not cut off.
+    repeated_rounds: 3, rounds of a phrase of 2 or 3 words; 2 of a longer one, and of the whole
+    text; 4 of a single word.
     leaked_words: 3, leaked_characters: 5. Least words of the prompt in a row, none of them right.
     tail_words: 3, least words behind the end.
 """
@@ -44,7 +44,7 @@ VERSION = 1  # of the kinds themselves; raise it when a default or a method chan
 DEFAULTS: dict[str, float | int] = {
     "truncated_words": 2,
     "truncated_share": 0.15,
-    "truncated_ratio": 1.15,
+    "truncated_ratio": 1.0,
     "repeated_rounds": 3,
     "leaked_words": 3,
     "leaked_characters": 5,

@@ -37,6 +37,11 @@ def fast(options: Mapping[str, Any]) -> dict[str, Any]:
     return wer.fast(options)
 
 
+def defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The recogniser's options with their defaults."""
+    return wer.defaults(options)
+
+
 def create(options: Mapping[str, Any]) -> SecondWordErrorRate:
     """The metric with its recogniser and text rule."""
     if not options.get("backend"):

@@ -136,6 +136,12 @@ def fast(options: Mapping[str, Any]) -> dict[str, Any]:
     return dict(getattr(registry.load("speakers", encoder), "FAST", {}))
 
 
+def defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The plugin's options with their defaults, as far as it tells them."""
+    module = registry.load("speakers", str(options.get("encoder") or DEFAULT_ENCODER))
+    return dict(getattr(module, "DEFAULTS", {}))
+
+
 def create(options: Mapping[str, Any]) -> Metric:
     """Make the metric with its encoder; nothing heavy is imported yet."""
     rest = dict(options)

@@ -164,6 +164,12 @@ def fast(options: Mapping[str, Any]) -> dict[str, Any]:
     return dict(FAST)
 
 
+def defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    """All options with their defaults."""
+    del options
+    return dict(DEFAULTS)
+
+
 def create(options: Mapping[str, Any]) -> Metric:
     """Make the metric; nothing heavy is imported yet."""
     read = read_options("metric utmos", options, DEFAULTS)

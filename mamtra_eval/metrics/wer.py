@@ -194,6 +194,12 @@ def fast(options: Mapping[str, Any]) -> dict[str, Any]:
     return dict(getattr(registry.load("asr", backend), "FAST", {}))
 
 
+def defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The plugin's options with their defaults, as far as it tells them."""
+    module = registry.load("asr", str(options.get("backend") or DEFAULT_BACKEND))
+    return dict(getattr(module, "DEFAULTS", {}))
+
+
 def create(options: Mapping[str, Any]) -> WordErrorRate:
     """The metric with its recogniser and text rule."""
     rest = dict(options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mamtra_eval import devices
 from mamtra_eval.recipes import Recipe
 
 Options = dict[str, Any]
@@ -36,25 +37,50 @@ def under(section: str, wanted: Mapping[str, Any], own: Mapping[str, Any]) -> Op
 
 
 def differences(
-    recipe: Recipe, section: str, language: str, measured: Mapping[str, Any]
+    recipe: Recipe,
+    section: str,
+    language: str,
+    measured: Mapping[str, Any],
+    defaults: Mapping[str, Any],
 ) -> list[str]:
-    """Where what is measured (a metric's own options) is not what the recipe has."""
+    """Where what is measured is not what the recipe has.
+
+    Args:
+        recipe: that is followed.
+        section: ``asr`` or ``speaker``.
+        language: of the test set.
+        measured: the metric's own options.
+        defaults: of the plugin that is measured with.
+    """
     wanted, plugin = prescribed(recipe, section, language, measured), PLUGIN[section]
     if measured.get(plugin) != wanted.get(plugin):
         wanted = {key: wanted[key] for key in (plugin, *SHARED[section]) if key in wanted}
         others: list[str] = []
     else:
-        others = [key for key in measured if key not in wanted and key not in NEUTRAL]
+        others = [
+            key
+            for key, value in measured.items()
+            if key not in {*wanted, *NEUTRAL} and str(value) != str(defaults.get(key))
+        ]
+        if measured.get("method") == "transcribe":  # which takes no batches
+            others = [key for key in others if key != "batch_size"]
     found = [
         f"{section}.{key} is {measured.get(key, 'its default')}, not {value}"
         for key, value in wanted.items()
-        if str(measured.get(key)) != str(value)
+        if _resolved(key, measured.get(key), measured) != _resolved(key, value, measured)
     ]
-    found += [f"{section}.{key} is {measured[key]}" for key in others if measured[key] is not None]
+    found += [f"{section}.{key} is {measured[key]}" for key in others]
     remark = recipe.ears(language).remark
     if section == "asr" and remark and measured.get(plugin) == wanted.get(plugin):
         found.append(remark)
     return found
+
+
+def _resolved(key: str, value: object, measured: Mapping[str, Any]) -> str:
+    """An option's value as text; ``auto`` as what it is on this machine."""
+    if key == "precision" and value is not None:
+        return devices.resolve_precision(str(value), measured.get("device"))
+    return str(value)
 
 
 def figure_note(recipe: Recipe) -> str:

@@ -7,6 +7,7 @@ that no half of it stays at random. What a plugin adds is the network, its featu
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -166,21 +167,22 @@ def read_checkpoint(path: Path, inside: str | None, fix: str) -> dict[str, Tenso
     import torch
 
     try:
-        saved = torch.load(
-            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of archives that hold programs, which are refused
+            saved = torch.load(
+                path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+            )
         state = saved[inside] if inside else saved
         return {str(name): _tensor(name, value) for name, value in state.items()}
     except (
         OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError,
         pickle.UnpicklingError,
     ) as error:  # fmt: skip
-        why = describe(error)
-        if isinstance(error, pickle.UnpicklingError):  # torch would advise to trust the file
-            why = "it is no file of torch's, or holds more than tensors"
         under = f"with tensors under {inside!r}" if inside else "of tensors by name"
         raise MissingExtra(
-            f"the file is no checkpoint {under} ({why})", where=str(path), fix=fix
+            f"the file is no checkpoint {under} ({weight_files.why(error)})",
+            where=str(path),
+            fix=fix,
         ) from error
 
 

@@ -161,7 +161,12 @@ def test_the_set_s_own_recordings_give_the_recogniser_s_floor(
     assert [system.row.name for system in found.systems] == ["n", "ground-truth"]
     assert found.floor == "ground-truth"
     assert any("own floor" in note for note in found.notes)
-    # One that is there is not added again.
+    # One that is there is not added again, whatever it is called.
+    named = configuration.build({**base, "floor": False, "systems": {"topline": "recorded"}})
+    folder = pipeline.evaluate(named, tmp_path / "named")
+    pipeline.evaluate(configuration.build({**base, "systems": {"n": "noise"}}), folder)
+    with RunReader(folder) as store:
+        assert [row.name for row in store.systems()] == ["topline", "n"]
     config = configuration.build({**base, "systems": {"r": "recorded"}})
     assert [*planning.make(config).systems] == ["r"]
     bare = tmp_path / "bare.lst"
