@@ -217,7 +217,10 @@ def _measure(folder: Path, arguments: argparse.Namespace) -> None:
         scorers[mode] = Scorer(options(folder, arguments.device, fast=mode == "fast"))
         warm = tasks_of(folder, meta, 1)[:2]
         score(scorers[mode], warm, 2)
-    fresh = lambda: tasks_of(folder, meta, arguments.systems)  # noqa: E731
+
+    def fresh() -> list[ScoreTask]:
+        return tasks_of(folder, meta, arguments.systems)
+
     n = len(fresh())
     machine = provenance.collect()
     print(

@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mamtra_eval.metrics import Figure, Metric, Reading
+from mamtra_eval.metrics import Metric, Reading
 from mamtra_eval.rows import ClipKey
 
 LEAST, MOST, SHARE = 8, 100, 0.05
@@ -60,7 +60,9 @@ def compare(
         if isinstance(one := fast[key], Reading) and isinstance(other := strict.get(key), Reading)
     }
     figure, n = metric.figures[0], len(pairs)
-    ratios = [(_ratio(figure, one), _ratio(figure, other)) for one, other in pairs.values()]
+    ratios = [
+        (figure.ratio(one) or 0.0, figure.ratio(other) or 0.0) for one, other in pairs.values()
+    ]
     differing = sum(one.counts != other.counts for one, other in pairs.values())
     flips = [
         {
@@ -119,8 +121,3 @@ def _wilson_upper(k: int, n: int, z: float = 1.96) -> float:
     centre = share + square / (2 * n)
     spread = z * math.sqrt(share * (1 - share) / n + square / (4 * n * n))
     return min(1.0, (centre + spread) / (1 + square / n))
-
-
-def _ratio(figure: Figure, reading: Reading) -> float:
-    below = reading.counts[figure.denominator] if figure.denominator else 1.0
-    return reading.counts[figure.numerator] / below if below else 0.0

@@ -14,11 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mamtra_eval import registry
+from mamtra_eval import evaluators, registry
 from mamtra_eval.config import DEFAULT_MARGINS, RunConfig, to_dict
 from mamtra_eval.errors import MeasurementError, UserError, unknown_name
 from mamtra_eval.metrics import Metric
-from mamtra_eval.plan import Plan, identify, metric_options, mixed
+from mamtra_eval.plan import Plan, identify, mixed
 from mamtra_eval.protocol import TRANSCRIPTS
 from mamtra_eval.reader import DATABASE, RunReader
 from mamtra_eval.rows import ClipKey, MetricRow, SystemRow
@@ -116,7 +116,7 @@ def all_metrics(plan: Plan, store: Store) -> dict[str, Metric]:
     config = replace(plan.config, **store.meta("options", {}))
     for row in store.metrics():
         if row.name not in found:
-            options = metric_options(row.name, config, plan.testset)
+            options = evaluators.options_of(row.name, config, plan.testset)
             found[row.name] = registry.create("metrics", row.name, options)
     return found
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from mamtra_eval import audio, entering, provenance, registry, scoring
+from mamtra_eval import audio, entering, evaluators, provenance, registry, scoring
 from mamtra_eval import config as configuration
 from mamtra_eval import plan as planning
 from mamtra_eval.config import RunConfig
@@ -141,7 +141,7 @@ def _write_provenance(plan: Plan, store: Store) -> None:
 
 def _whole_configuration(plan: Plan, store: Store) -> RunConfig:
     """The configuration with what earlier starts of a run that grew have brought."""
-    sections = (*planning.SECTIONS, "options")
+    sections = (*evaluators.SECTIONS, "options")
     options = {section: getattr(plan.config, section) for section in sections}
     earlier = store.meta("options", {})
     kept = {section: options[section] or earlier.get(section, {}) for section in sections}

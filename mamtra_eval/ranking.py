@@ -69,10 +69,9 @@ def utterance_means(results: Results, metric: str, figure: Figure) -> dict[str, 
     ratios: dict[str, dict[str, list[float]]] = {s.row.name: {} for s in results.systems}
     for (key, name), reading in results.readings.items():
         if name == metric and isinstance(reading, Reading):
-            below = reading.counts[figure.denominator] if figure.denominator else 1.0
-            if below > 0:
-                own = ratios[key.system].setdefault(key.utterance, [])
-                own.append(reading.counts[figure.numerator] / below)
+            ratio = figure.ratio(reading)
+            if ratio is not None:
+                ratios[key.system].setdefault(key.utterance, []).append(ratio)
     return {
         system: {utterance: math.fsum(some) / len(some) for utterance, some in own.items()}
         for system, own in ratios.items()

@@ -9,51 +9,21 @@ are paired over the utterances that both systems have.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mamtra_eval import notes
+from mamtra_eval import figures, notes
 from mamtra_eval.errors import UserError
-from mamtra_eval.metrics import Aggregate, Figure, Reading
+from mamtra_eval.figures import FigureKey, Readings, Value
+from mamtra_eval.metrics import Figure, Reading
 from mamtra_eval.reader import RunReader
-from mamtra_eval.resampling import Ratios, Resampling
-from mamtra_eval.rows import ClipKey, ClipRow, MetricRow, SystemRow
-from mamtra_eval.statistics.bootstrap import Estimate
-from mamtra_eval.statistics.equivalence import Verdict, verdict
+from mamtra_eval.rows import ClipRow, MetricRow, SystemRow
 from mamtra_eval.testset import Utterance
 
 NAMES = {"percentile": "percentile", "bca": "BCa"}
 """Methods of intervals, as people call them."""
-Readings = dict[tuple[ClipKey, str], Reading | str]
-"""By (clip, metric): a reading, or the error in its place. Absent while pending."""
-FigureKey = tuple[str, str]
-"""(system, figure)."""
-
-
-@dataclass(frozen=True)
-class Value:
-    """One figure of one system.
-
-    Attributes:
-        estimate: value and interval; ``None`` where nothing entered.
-        n: clips that entered.
-        n_failed: failed clips that did not.
-        difference: to the baseline, paired over ``n_paired`` utterances.
-        margin: the largest loss that counts as none, where one was declared.
-        verdict: on that difference against the margin.
-    """
-
-    figure: Figure
-    estimate: Estimate | None
-    n: int
-    n_failed: int
-    difference: Estimate | None = None
-    n_paired: int = 0
-    margin: float | None = None
-    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True)
@@ -160,7 +130,7 @@ def collect(store: RunReader) -> Results:
     for clip in clips:
         by_system[clip.key.system].append(clip)
     metrics = store.metrics()
-    values = _values(store, metrics, by_system, readings)
+    values = figures.work_out(store, metrics, by_system, readings)
     return Results(
         folder=store.folder,
         testset=testset,
@@ -229,102 +199,3 @@ def _cost(clips: Sequence[ClipRow]) -> Cost:
         cache_bytes=math.fsum(caches) / len(caches) if caches else None,
         cut=int(sum(cut)) if (cut := [c.cost["cut"] for c in made if "cut" in c.cost]) else None,
     )
-
-
-def _values(
-    store: RunReader,
-    metrics: Sequence[MetricRow],
-    by_system: dict[str, list[ClipRow]],
-    readings: Readings,
-) -> dict[FigureKey, Value]:
-    baseline = store.meta("baseline")
-    settings, margins = store.meta("statistics"), store.meta("margins", {})
-    resampling = Resampling([item.id for item in store.utterances()])
-    coverage: dict[FigureKey, tuple[Figure, int, int]] = {}
-    ratios: dict[FigureKey, Ratios] = {}
-    for metric in metrics:
-        failed_counts = store.failed_counts(metric.name)
-        for system, clips in by_system.items():
-            for figure in metric.figures:
-                key = (system, figure.name)
-                ratios[key], n, n_failed = _ratios(
-                    clips, metric.name, figure, readings, failed_counts
-                )
-                coverage[key] = (figure, n, n_failed)
-    for key, own in ratios.items():
-        aggregate = coverage[key][0].aggregate
-        resampling.want(key, own, aggregate)
-        # Each system's mean up to a bound is over utterances of its own: their difference is no
-        # difference of systems.
-        if key[0] != baseline and aggregate != "mean_up_to":
-            theirs = ratios.get((baseline, key[1]), {})
-            resampling.want_difference(key, own, theirs, aggregate)
-    resampling.run(**settings)
-    return {key: _value(key, *covered, resampling, margins) for key, covered in coverage.items()}
-
-
-def _value(
-    key: FigureKey, figure: Figure, n: int, n_failed: int, resampling: Resampling,
-    margins: dict[str, float],
-) -> Value:  # fmt: skip
-    difference, n_paired = resampling.differences.get(key, (None, 0))
-    margin, tested = margins.get(figure.name), resampling.tested.get(key)
-    judged = None
-    if margin is not None and tested is not None:
-        judged = verdict(tested, margin, higher_is_better=figure.higher_is_better, shown=difference)
-    estimate = resampling.estimates.get(key)
-    return Value(figure, estimate, n, n_failed, difference, n_paired, margin, judged)
-
-
-def _ratios(
-    clips: list[ClipRow],
-    metric: str,
-    figure: Figure,
-    readings: Readings,
-    failed_counts: dict[str, dict[str, float]],
-) -> tuple[Ratios, int, int]:
-    """Numerator and denominator by utterance, clips that entered, failed ones that did not."""
-    repeats: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    n_failed = 0
-    for clip in clips:
-        reading = readings.get((clip.key, metric))
-        failed = clip.status == "failed" or isinstance(reading, str)
-        pair = None
-        if isinstance(reading, Reading):
-            pair = _pair(figure, reading)
-        elif failed and not (figure.failed_if_unmade and clip.status != "failed"):
-            pair = _failed_pair(figure, failed_counts.get(clip.key.utterance, {}))
-        if pair is not None:
-            repeats[clip.key.utterance].append(pair)
-        elif failed:
-            n_failed += 1
-    ratios = {utt: combine(pairs, figure.aggregate, figure.at) for utt, pairs in repeats.items()}
-    n = sum(len(pairs) for pairs in repeats.values())
-    return ratios, n, n_failed
-
-
-def _pair(figure: Figure, reading: Reading) -> tuple[float, float] | None:
-    above = reading.counts[figure.numerator]
-    below = reading.counts[figure.denominator] if figure.denominator else 1.0
-    return (above, below) if below > 0 else None
-
-
-def _failed_pair(figure: Figure, counts: dict[str, float]) -> tuple[float, float] | None:
-    if figure.failed is None:
-        return None
-    below = counts.get(figure.denominator, 0.0) if figure.denominator else 1.0
-    return (figure.failed * below, below) if below > 0 else None
-
-
-def combine(
-    pairs: Sequence[tuple[float, float]], aggregate: Aggregate, at: float = 0.0
-) -> tuple[float, float]:
-    """One utterance's repeats as one ratio; the arguments are those of ``Figure``."""
-    if aggregate == "pooled":
-        return math.fsum(above for above, _ in pairs), math.fsum(below for _, below in pairs)
-    rate = math.fsum(above / below for above, below in pairs) / len(pairs)
-    if aggregate == "share_above":
-        return float(rate > at), 1.0
-    if aggregate == "mean_up_to":
-        return (rate, 1.0) if rate <= at else (0.0, 0.0)
-    return rate, 1.0

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from mamtra_eval.errors import UserError, unknown_name
 from mamtra_eval.metrics import Figure, Reading
 from mamtra_eval.results import Results
-from mamtra_eval.rows import ClipKey
 from mamtra_eval.statistics import power
 from mamtra_eval.statistics.power import Spread
 
@@ -133,11 +132,7 @@ def _values(
     found: dict[str, dict[int, float]] = {}
     for (key, name), reading in results.readings.items():
         if name == metric and key.system == system and isinstance(reading, Reading):
-            below = reading.counts[figure.denominator] if figure.denominator else 1.0
-            if below > 0:
-                _put(found, key, reading.counts[figure.numerator] / below)
+            ratio = figure.ratio(reading)
+            if ratio is not None:
+                found.setdefault(key.utterance, {})[key.repeat] = ratio
     return found
-
-
-def _put(found: dict[str, dict[int, float]], key: ClipKey, value: float) -> None:
-    found.setdefault(key.utterance, {})[key.repeat] = value

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from mamtra_eval import agreement, devices, entering
+from mamtra_eval import agreement, devices, entering, evaluators
 from mamtra_eval import plan as planning
 from mamtra_eval.errors import UserError, describe
 from mamtra_eval.executors.local import LocalExecutor
@@ -131,7 +131,7 @@ def agree(plan: Plan, store: Store, progress: Progress) -> None:
     earlier = store.meta("agreement", {})
     clips = {row.key: row.sha256 for row in store.clips() if row.status == "done"}
     for name, own in plan.metric_options.items():
-        strict = planning.strict_options(name, own)
+        strict = evaluators.strict(name, own)
         if strict == own:
             continue
         fast = {

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -65,6 +66,30 @@ class Weights:
             return None
         found = audio.sha256(path)
         return None if found == self.sha256 else f"SHA-256 is {found}, published is {self.sha256}"
+
+
+def folder_of(
+    model: str, published: Callable[[], Weights], files: Sequence[str], what: str
+) -> Path:
+    """Where a model of several files lies; MissingExtra if it is not here, or not all of it.
+
+    Args:
+        model: a folder, or a name.
+        published: what a name stands for.
+        files: that must be there.
+        what: they are of, for the error.
+    """
+    if Path(model).is_dir():
+        folder = Path(model).absolute()
+        fix = f"Give as asr.model a folder with {', '.join(files)}."
+    else:
+        wanted = published()
+        folder = wanted.require()
+        fix = f"Where there is a network: {wanted.fetch}"
+    for file in files:
+        if not (folder / file).is_file():
+            raise MissingExtra(f"there is no {file} of {what}", where=str(folder), fix=fix)
+    return folder
 
 
 def why(error: Exception) -> str:

@@ -38,7 +38,7 @@ from mamtra_eval.audio import Samples
 from mamtra_eval.errors import MeasurementError, MissingExtra, UserError, describe, unknown_name
 from mamtra_eval.extras import extra_version, import_extra
 from mamtra_eval.registry import read_options
-from mamtra_eval.weights import Weights, fingerprint, in_hub
+from mamtra_eval.weights import Weights, fingerprint, folder_of, in_hub
 
 PACKAGES = ("faster_whisper",)
 FEATURE, EXTRA = "the recogniser faster_whisper", "asr"
@@ -165,21 +165,12 @@ class FasterWhisper(Recognizer):
     @cached_property
     def _folder(self) -> Path:
         """Where the model lies; MissingExtra if it is not here, or not all of it."""
-        if Path(self.model).is_dir():
-            folder = Path(self.model).absolute()
-            fix = f"Give as asr.model a folder with {', '.join(FILES)}."
-        else:
-            wanted = _weights(self.model, self.revision)
-            folder = wanted.require()
-            fix = f"Where there is a network: {wanted.fetch}"
-        for file in FILES:
-            if not (folder / file).is_file():
-                raise MissingExtra(
-                    f"there is no {file} of a model in CTranslate2's format",
-                    where=str(folder),
-                    fix=fix,
-                )
-        return folder
+        return folder_of(
+            self.model,
+            lambda: _weights(self.model, self.revision),
+            FILES,
+            "a model in CTranslate2's format",
+        )
 
     @cached_property
     def _sha256(self) -> str:
@@ -222,7 +213,7 @@ class _Watched:
     ``src/random.cc`` and ``src/cuda/random.cu``); decoding at temperature 0 draws nothing.
     """
 
-    def __init__(self, model: Any) -> None:  # noqa: ANN401
+    def __init__(self, model: Any) -> None:  # noqa: ANN401 -- no types there
         self._model = model
         self._spent = False
         self.temperatures: list[float] = []
@@ -232,7 +223,7 @@ class _Watched:
         self._spent = self._spent or bool(self.temperatures)
         self.temperatures = []
 
-    def generate(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401
+    def generate(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401 -- likewise
         """As the model has it; _Spent where a draw would depend on an earlier clip."""
         if options.get("sampling_topk", 1) != 1:
             if self._spent:
@@ -240,7 +231,7 @@ class _Watched:
             self.temperatures.append(options["sampling_temperature"])
         return self._model.generate(*args, **options)
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 -- likewise
         return getattr(self._model, name)
 
 

@@ -46,7 +46,7 @@ from mamtra_eval.audio import Samples
 from mamtra_eval.errors import MeasurementError, MissingExtra, UserError, describe
 from mamtra_eval.extras import extra_version, import_extra
 from mamtra_eval.registry import read_options
-from mamtra_eval.weights import Weights, fingerprint, modelscope
+from mamtra_eval.weights import Weights, fingerprint, folder_of, modelscope
 
 PACKAGES = ("funasr",)
 NEEDS = ("the recogniser paraformer", "funasr", "zh")
@@ -130,19 +130,9 @@ class Paraformer(Recognizer):
     @cached_property
     def _folder(self) -> Path:
         """Where the model lies; MissingExtra if it is not here, or not all of it."""
-        if Path(self.model).is_dir():
-            folder = Path(self.model).absolute()
-            fix = f"Give as asr.model a folder with {', '.join(FILES)}."
-        else:
-            wanted = _weights(self.model, self.revision)
-            folder = wanted.require()
-            fix = f"Where there is a network: {wanted.fetch}"
-        for file in FILES:
-            if not (folder / file).is_file():
-                raise MissingExtra(
-                    f"there is no {file} of a Paraformer", where=str(folder), fix=fix
-                )
-        return folder
+        return folder_of(
+            self.model, lambda: _weights(self.model, self.revision), FILES, "a Paraformer"
+        )
 
     @cached_property
     def _sha256(self) -> str:

@@ -9,9 +9,10 @@ from dataclasses import asdict
 from typing import Any
 
 from mamtra_eval import recipes, registry
+from mamtra_eval.figures import Value
 from mamtra_eval.report import _format as form
 from mamtra_eval.report import leaderboard
-from mamtra_eval.results import Results, Value
+from mamtra_eval.results import Results
 from mamtra_eval.statistics.bootstrap import Estimate
 
 

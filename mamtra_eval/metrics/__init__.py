@@ -116,6 +116,16 @@ class Figure:
     at: float = 0.0
     failed_if_unmade: bool = False
 
+    def pair(self, reading: Reading) -> tuple[float, float] | None:
+        """Numerator and denominator of a reading; ``None`` where there is nothing to divide by."""
+        below = reading.counts[self.denominator] if self.denominator else 1.0
+        return (reading.counts[self.numerator], below) if below > 0 else None
+
+    def ratio(self, reading: Reading) -> float | None:
+        """Their ratio."""
+        pair = self.pair(reading)
+        return pair[0] / pair[1] if pair else None
+
 
 class Metric(ABC):
     """One way of measuring a clip."""

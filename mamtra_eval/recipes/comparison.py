@@ -16,12 +16,13 @@ from dataclasses import dataclass
 
 from mamtra_eval import registry
 from mamtra_eval.errors import UserError
+from mamtra_eval.figures import combine
 from mamtra_eval.metrics import Aggregate, Reading
 from mamtra_eval.metrics.wer import count_edits
 from mamtra_eval.normalize import Normalizer
 from mamtra_eval.recipes import OFFICIAL, RECIPES
 from mamtra_eval.resampling import Ratios, Resampling
-from mamtra_eval.results import Results, combine
+from mamtra_eval.results import Results
 from mamtra_eval.statistics.bootstrap import Estimate
 
 Edit = tuple[str, str, str]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from mamtra_eval.figures import Value
 from mamtra_eval.metrics import Figure
-from mamtra_eval.results import Cost, Value
+from mamtra_eval.results import Cost
 from mamtra_eval.statistics.bootstrap import Estimate
 
 DECIMALS = {"fraction": 1, "cosine": 3, "mos": 2}

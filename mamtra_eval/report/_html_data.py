@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mamtra_eval.metrics import Figure, Reading, failures
+from mamtra_eval.figures import Value
+from mamtra_eval.metrics import Reading, failures
 from mamtra_eval.report._format import COST_NOTE, COSTS
-from mamtra_eval.results import Results, SystemResult, Value
+from mamtra_eval.results import Results, SystemResult
 from mamtra_eval.rows import ClipRow
 from mamtra_eval.statistics.bootstrap import Estimate
 
@@ -90,7 +91,9 @@ def _clip(clip: ClipRow, results: Results) -> dict[str, Any]:
             failures[metric.name] = reading
         for figure in metric.figures:
             if figure.headline:
-                values[figure.name] = _single(figure, reading)
+                values[figure.name] = (
+                    figure.ratio(reading) if isinstance(reading, Reading) else None
+                )
         if isinstance(reading, Reading):
             evidence |= {key: reading.evidence.get(key) for key in SHOWN.get(metric.name, ())}
     return {
@@ -111,13 +114,6 @@ def _clip(clip: ClipRow, results: Results) -> dict[str, Any]:
         "second": evidence.get("second_transcript"),
         "agree": evidence.get("agree"),
     }
-
-
-def _single(figure: Figure, reading: Reading | str | None) -> float | None:
-    if not isinstance(reading, Reading):
-        return None
-    below = reading.counts[figure.denominator] if figure.denominator else 1.0
-    return reading.counts[figure.numerator] / below if below else None
 
 
 def _relative(path: Path | None, folder: Path) -> str | None:

@@ -11,9 +11,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from mamtra_eval import ranking
+from mamtra_eval.figures import Value
 from mamtra_eval.metrics import Figure
 from mamtra_eval.report._format import COST_NOTE, COSTS, amount, difference, interval, margin
-from mamtra_eval.results import Results, SystemResult, Value
+from mamtra_eval.results import Results, SystemResult
 from mamtra_eval.rows import ClipRow
 
 FILE = "leaderboard.md"

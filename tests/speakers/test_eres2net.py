@@ -25,8 +25,8 @@ from tiny_eres2net import (
     random_state,
     save,
     signal,
-    voice,
 )
+from voices import voice
 
 from mamtra_eval import audio
 from mamtra_eval.batching import by_equal_size, in_batches

@@ -26,8 +26,8 @@ from tiny_wavlm import (
     random_state,
     save,
     transformers_wavlm,
-    voice,
 )
+from voices import voice
 
 from mamtra_eval import audio
 from mamtra_eval.batching import by_equal_size, in_batches

@@ -23,15 +23,6 @@ State = dict[str, torch.Tensor]
 Array = npt.NDArray[np.float64]
 
 
-def voice(seconds: float, seed: int = 0) -> audio.Samples:
-    """Noise with a melody and an envelope, at about -20 dBFS."""
-    rng = np.random.default_rng(seed)
-    t = np.arange(int(16000 * seconds)) / 16000
-    tone = np.sin(2 * np.pi * (120 + 40 * seed) * t + 2 * np.sin(9 * t))
-    samples = (tone + 0.5 * rng.standard_normal(len(t))) * (1.1 + np.sin(20 * t + seed)) * 0.07
-    return samples.astype(np.float32)
-
-
 def loud() -> audio.Samples:
     """1 s of noise without a pause, far above the floor of the features in every band."""
     noise = np.random.default_rng(5).standard_normal(16000)
