@@ -27,16 +27,19 @@ class Aggregate(NamedTuple):
         reduce: from sums (B, k) of the columns to the statistic (B,); NaN where undefined.
         resamples: whether resampling tells how sure it is: not so for a maximum, which no resample
             exceeds.
+        linear: whether it is Σ first column / Σ second column, which has a closed form.
     """
 
     columns: Array
     reduce: Callable[[Array], Array]
     resamples: bool = True
+    linear: bool = False
 
 
 def ratio(above: Array, below: Array) -> Aggregate:
     """Σ above / Σ below: a mean where ``below`` is ones, a pooled rate where it counts words."""
-    return Aggregate(np.stack([above, below], axis=1), lambda sums: divide(sums[:, 0], sums[:, 1]))
+    columns = np.stack([above, below], axis=1)
+    return Aggregate(columns, lambda sums: divide(sums[:, 0], sums[:, 1]), linear=True)
 
 
 def deviation(values: Array, present: Array) -> Aggregate:

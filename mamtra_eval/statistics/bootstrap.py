@@ -4,7 +4,8 @@ Every figure of a report is a ratio of sums over utterances: a mean has the utte
 above and ones below, a pooled rate its errors above and its words below. So one resampling serves
 all: utterances are drawn with replacement, and all columns over the same utterances (numerators
 and denominators, of any number of figures and systems) share each draw, which is what makes
-differences paired. Repeats of an utterance are summed or averaged before, so they stay together.
+differences paired. Repeats of an utterance are summed or averaged before, so they stay together;
+so are the utterances of a speaker where speakers are what is drawn (``clustered``).
 
 The interval is the percentile interval. Draws come from ``numpy.random.default_rng(seed)``: the
 same seed and number of utterances, the same draws.
@@ -58,6 +59,34 @@ def resample(columns: npt.ArrayLike, *, resamples: int = 10_000, seed: int = 0) 
         size = min(step, resamples - start)
         sums.append(_weights(rng, size, n) @ rows)
     return np.concatenate(sums)
+
+
+def clustered(columns: npt.ArrayLike, clusters: npt.ArrayLike) -> Array:
+    """Column sums of each cluster of rows, so that ``resample`` draws whole clusters.
+
+    Utterances of one speaker are alike (a voice that is cloned badly is so in all of them); drawn
+    one by one, as if each told something new, they make intervals too narrow. Where other speakers
+    could as well have been chosen, a speaker is drawn whole, with all utterances. Since figures are
+    functions of sums, their values stay as they are: a ratio is still the ratio of all sums, and
+    larger clusters weigh more.
+
+    Args:
+        columns: shape (n, k), one row an utterance.
+        clusters: shape (n,): which cluster each row belongs to, any labels.
+
+    Returns:
+        shape (G, k), one row a cluster, in the order of their labels.
+
+    Raises:
+        ValueError: for shapes that don't fit.
+    """
+    rows, labels = np.asarray(columns, dtype=np.float64), np.asarray(clusters)
+    if rows.ndim != 2 or labels.shape != rows.shape[:1]:
+        raise ValueError(f"need arrays (n, k) and (n,), not {rows.shape} and {labels.shape}")
+    names, index = np.unique(labels, return_inverse=True)
+    sums = np.zeros((len(names), rows.shape[1]))
+    np.add.at(sums, index, rows)
+    return sums
 
 
 def _weights(rng: np.random.Generator, size: int, n: int) -> Array:

@@ -70,3 +70,32 @@ def test_intervals_of_the_slope_cover() -> None:
 def test_what_has_no_trend(values: list[list[float]], positions: list[int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         trend.linear(values, positions)
+
+
+def test_the_line_passes_the_means_and_is_surest_in_the_middle() -> None:
+    rng = np.random.default_rng(5)
+    x = np.array([0.0, 0.5, 0.75, 1.0])
+    values = 2.0 + 3.0 * x + rng.normal(0, 1, (400, 4))
+    slope, constant = np.polyfit(x, values.mean(axis=0), 1)
+    found = trend.fitted(values, x, [0.0, x.mean(), 1.0])
+    assert [one.value for one in found] == pytest.approx(
+        [constant, values.mean(), constant + slope]
+    )
+    widths = [one.high - one.low for one in found if one.low is not None and one.high is not None]
+    assert widths[1] < min(widths[0], widths[2])
+    apart = trend.fitted(values, x, [0.0], clusters=np.arange(400))
+    assert apart[0] == pytest.approx(found[0])
+
+
+def test_the_monotone_fits_p_is_right_where_there_is_no_trend() -> None:
+    rng = np.random.default_rng(6)
+    skewed = rng.gamma(0.3, 1.0, (400, 25, 5))
+    found = np.array([trend.isotonic_p(one, MAMBA_SHARE, flips=199, seed=n)
+                      for n, one in enumerate(skewed)])  # fmt: skip
+    for level in (0.05, 0.1, 0.25, 0.5):  # above, p jumps to 1: a fit that goes nowhere at all
+        within = scipy.stats.binomtest(int((found <= level).sum()), len(found), level)
+        assert within.pvalue > 0.01
+    rising = skewed[0] + 2.0 * np.array(MAMBA_SHARE)
+    assert trend.isotonic_p(rising, MAMBA_SHARE) < 0.01
+    assert trend.isotonic_p(rising, MAMBA_SHARE, rising=False) > 0.5
+    assert trend.isotonic_p(-rising, MAMBA_SHARE, rising=False) < 0.01
