@@ -8,6 +8,7 @@ the package.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ class Entry:
     language: str
     options: dict[str, dict[str, str]]
     n: int | None
+    speaker: str | None = None
 
 
 def folders() -> list[Path]:
@@ -89,7 +91,7 @@ def _load_list(path: Path, *, audio: bool) -> TestSet:
 
 def _load_entry(entry: Entry, *, audio: bool) -> TestSet:
     testset = read_meta(entry.path, name=entry.name, language=entry.language, audio=audio)
-    return replace(testset, options=entry.options)
+    return replace(testset, options=entry.options, speaker=entry.speaker)
 
 
 def _read_card(path: Path) -> dict[str, Entry]:
@@ -107,6 +109,7 @@ def _read_card(path: Path) -> dict[str, Entry]:
             language=row.get("language", card["language"]),
             options={k: {o: str(v) for o, v in d.items()} for k, d in options.items()},
             n=row.get("n"),
+            speaker=row.get("speaker", card.get("speaker")),
         )
         found[long_name] = entry
         if is_default:
@@ -123,6 +126,7 @@ def _card(path: Path) -> dict[str, Any]:
             card[key]
         for row in card["lists"].values():
             row["file"]
+            re.compile(row.get("speaker", card.get("speaker", "")))
         card["lists"][card.get("default", next(iter(card["lists"])))]
     except (
         yaml.YAMLError,
@@ -132,6 +136,7 @@ def _card(path: Path) -> dict[str, Any]:
         AttributeError,
         StopIteration,
         UnicodeDecodeError,
+        re.error,
     ) as error:
         raise UserError(
             f"not a valid test set card ({type(error).__name__}: {error})",

@@ -22,7 +22,6 @@ from mamtra_eval.errors import UserError, unknown_name
 MAX_TIMEOUT_S = 7 * 86400.0
 MAX_RESAMPLES = 1_000_000
 MODES = ("strict", "fast")
-METHODS = ("percentile", "bca")
 DEFAULT_MARGINS = {"wer": 0.005, "wer_pooled": 0.005, "similarity": 0.01, "utmos": 0.1}
 """Largest losses that still count as none, by figure and in its unit (rates as fractions)."""
 DEFAULT_METRICS = ("wer", "similarity", "dnsmos", "health", "failures")
@@ -32,13 +31,16 @@ DEFAULT_METRICS = ("wer", "similarity", "dnsmos", "health", "failures")
 class StatisticsConfig:
     """Intervals: their level, the number of bootstrap resamples and the seed.
 
-    ``method`` is ``percentile``, or ``bca`` for skewed rates of few utterances.
+    ``method`` is ``percentile``, ``bca`` for skewed rates of few utterances, or ``closed-form``.
+    ``unit`` is what is drawn: ``utterance``, ``speaker``, or ``auto``: speakers where the test set
+    declares twenty or more.
     """
 
     level: float = 0.95
     resamples: int = 10000
     seed: int = 0
     method: str = "percentile"
+    unit: str = "auto"
 
 
 @dataclass
@@ -63,7 +65,8 @@ class RunConfig:
     batches, on a GPU in half precision where an evaluator has it; a sample is measured both ways).
     ``floor`` adds the test set's own recordings, in which what is heard wrong is the recogniser's
     doing. ``margins`` are the largest losses that count as none, by figure; they are declared with
-    the first start of a run, before its numbers, and stay.
+    the first start of a run, before its numbers, and stay. ``context`` is the number of tokens at
+    which trade-offs tell caches and FLOP.
     """
 
     testset: str = MISSING
@@ -73,6 +76,7 @@ class RunConfig:
     mode: str | None = None
     floor: bool = False
     margins: dict[str, float] | None = None
+    context: int = 1024
     baseline: str | None = None
     limit: int | None = None
     repeats: int = 1
@@ -162,6 +166,7 @@ def _check(config: RunConfig, where: str) -> None:
     bounds: list[tuple[str, float | None, float]] = [
         ("limit", config.limit, 1),
         ("repeats", config.repeats, 1),
+        ("context", config.context, 1),
         ("max_failures", config.max_failures, 0),
         ("execution.workers", config.execution.workers, 1),
         ("statistics.resamples", config.statistics.resamples, 100),
@@ -173,15 +178,21 @@ def _check(config: RunConfig, where: str) -> None:
     for figure, margin in (config.margins or {}).items():
         if not margin > 0:
             raise UserError(f"margins.{figure} must be above 0, not {margin:g}", where=where)
-    if config.statistics.method not in METHODS:
-        raise UserError(
-            f"there is no method of intervals named {config.statistics.method!r}",
-            where=where,
-            fix=f"Known: {', '.join(METHODS)}.",
-        )
+    _check_names(config.statistics, where)
     if not 0 < config.statistics.level < 1:
         raise UserError("statistics.level must lie between 0 and 1, e.g. 0.95", where=where)
     if not 0 < config.execution.timeout_s <= MAX_TIMEOUT_S:
         raise UserError(
             f"execution.timeout_s must lie between 0 and {MAX_TIMEOUT_S:g} (seconds)", where=where
         )
+
+
+def _check_names(statistics: StatisticsConfig, where: str) -> None:
+    from mamtra_eval.resampling import METHODS, UNITS  # which loads NumPy
+
+    for key, value, known in (("method", statistics.method, [*METHODS]),
+                              ("unit", statistics.unit, [*UNITS])):  # fmt: skip
+        if value not in known:
+            error = unknown_name(f"{key} of intervals", value, known)
+            error.where = f"{where}: statistics.{key}"
+            raise error

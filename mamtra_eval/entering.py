@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,9 @@ def enter(plan: Plan, store: Store) -> None:
             _add_failed_counts(name, metric, plan.testset, store)
         store.set_meta("baseline", _baseline(plan, store))
         store.set_meta("statistics", to_dict(plan.config)["statistics"])
+        store.set_meta("context", plan.config.context)
+        store.set_meta("speakers", plan.testset.speakers())
+        store.set_meta("footprints", {**store.meta("footprints", {}), **_footprints(plan)})
         store.set_meta("notes", _notes(plan, store))
         store.set_meta("recipe", plan.config.recipe)
         store.set_meta("mode", plan.config.mode or "strict")
@@ -100,6 +103,11 @@ def enter(plan: Plan, store: Store) -> None:
                 "seed": plan.config.seed,
             },
         )
+
+
+def _footprints(plan: Plan) -> dict[str, dict[str, Any]]:
+    """Closed forms of the systems that know theirs."""
+    return {name: asdict(found) for name, found in plan.footprints.items()}
 
 
 def _check_audio(plan: Plan, store: Store) -> None:

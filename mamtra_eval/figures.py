@@ -12,14 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mamtra_eval.metrics import Aggregate, Figure, Reading
-from mamtra_eval.reader import RunReader
 from mamtra_eval.resampling import Ratios, Resampling
-from mamtra_eval.rows import ClipKey, ClipRow, MetricRow
+from mamtra_eval.rows import ClipRow
+from mamtra_eval.rundata import Readings, RunData
 from mamtra_eval.statistics.bootstrap import Estimate
 from mamtra_eval.statistics.equivalence import Verdict, verdict
 
-Readings = dict[tuple[ClipKey, str], Reading | str]
-"""By (clip, metric): a reading, or the error in its place. Absent while pending."""
 FigureKey = tuple[str, str]
 """(system, figure)."""
 
@@ -35,6 +33,8 @@ class Value:
         difference: to the baseline, paired over ``n_paired`` utterances.
         margin: the largest loss that counts as none, where one was declared.
         verdict: on that difference against the margin.
+        foreign: the signature of its readings where that is not the figure's own, as happens where
+            runs were put together: the value stands alone then and is compared with nothing.
     """
 
     figure: Figure
@@ -45,44 +45,53 @@ class Value:
     n_paired: int = 0
     margin: float | None = None
     verdict: Verdict | None = None
+    foreign: str | None = None
 
 
-def work_out(
-    store: RunReader,
-    metrics: Sequence[MetricRow],
-    by_system: dict[str, list[ClipRow]],
-    readings: Readings,
-) -> dict[FigureKey, Value]:
+def work_out(data: RunData) -> dict[FigureKey, Value]:
     """Every figure of every system, its interval, and its difference to the baseline."""
-    baseline = store.meta("baseline")
-    settings, margins = store.meta("statistics"), store.meta("margins", {})
-    resampling = Resampling([item.id for item in store.utterances()])
+    by_system = clips_by_system(data)
+    resampling = Resampling([item.id for item in data.utterances], data.speakers)
     coverage: dict[FigureKey, tuple[Figure, int, int]] = {}
     ratios: dict[FigureKey, Ratios] = {}
-    for metric in metrics:
-        failed_counts = store.failed_counts(metric.name)
+    foreign: dict[FigureKey, str] = {}
+    for metric in data.metrics:
+        failed_counts = data.failed_counts.get(metric.name, {})
         for system, clips in by_system.items():
             for figure in metric.figures:
                 key = (system, figure.name)
                 ratios[key], n, n_failed = _ratios(
-                    clips, metric.name, figure, readings, failed_counts
+                    clips, metric.name, figure, data.readings, failed_counts
                 )
                 coverage[key] = (figure, n, n_failed)
+                if signature := data.foreign.get((system, metric.name)):
+                    foreign[key] = signature
     for key, own in ratios.items():
-        aggregate = coverage[key][0].aggregate
-        resampling.want(key, own, aggregate)
+        aggregate, reference = coverage[key][0].aggregate, (data.baseline, key[1])
+        resampling.want(key, own, aggregate, is_share=coverage[key][0].is_share)
         # Each system's mean up to a bound is over utterances of its own: their difference is no
         # difference of systems.
-        if key[0] != baseline and aggregate != "mean_up_to":
-            theirs = ratios.get((baseline, key[1]), {})
-            resampling.want_difference(key, own, theirs, aggregate)
-    resampling.run(**settings)
-    return {key: _value(key, *covered, resampling, margins) for key, covered in coverage.items()}
+        alike = foreign.get(key) == foreign.get(reference)
+        if key[0] != data.baseline and aggregate != "mean_up_to" and alike:
+            resampling.want_difference(key, own, ratios.get(reference, {}), aggregate)
+    resampling.run(**data.statistics)
+    return {
+        key: _value(key, *covered, resampling, data.margins, foreign.get(key))
+        for key, covered in coverage.items()
+    }
+
+
+def clips_by_system(data: RunData) -> dict[str, list[ClipRow]]:
+    """The clips of each system, also of one that has none."""
+    found: dict[str, list[ClipRow]] = {row.name: [] for row in data.systems}
+    for clip in data.clips:
+        found[clip.key.system].append(clip)
+    return found
 
 
 def _value(
     key: FigureKey, figure: Figure, n: int, n_failed: int, resampling: Resampling,
-    margins: dict[str, float],
+    margins: dict[str, float], foreign: str | None,
 ) -> Value:  # fmt: skip
     difference, n_paired = resampling.differences.get(key, (None, 0))
     margin, tested = margins.get(figure.name), resampling.tested.get(key)
@@ -90,7 +99,7 @@ def _value(
     if margin is not None and tested is not None:
         judged = verdict(tested, margin, higher_is_better=figure.higher_is_better, shown=difference)
     estimate = resampling.estimates.get(key)
-    return Value(figure, estimate, n, n_failed, difference, n_paired, margin, judged)
+    return Value(figure, estimate, n, n_failed, difference, n_paired, margin, judged, foreign)
 
 
 def _ratios(

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from mamtra_eval import agreement
-from mamtra_eval.reader import RunReader
+from mamtra_eval.rundata import RunData
 from mamtra_eval.statistics.bootstrap import Estimate
-from mamtra_eval.targets import is_floor
 
 
 class Measured(Protocol):
@@ -22,23 +21,16 @@ class Measured(Protocol):
         """Clips that entered."""
 
 
-def collect(store: RunReader, floor_value: Measured | None) -> list[str]:
+def collect(data: RunData, floor_value: Measured | None) -> list[str]:
     """Those of planning; what follows from the rows; how batches and strict scoring agree."""
-    found = store.notes()
-    recipe = store.meta("recipe")
-    if recipe and all(row.name != "wer" for row in store.metrics()):
-        found.append(f"Recipe {recipe}: its figure, a word error rate, was not measured.")
+    found = list(data.notes)
+    if data.recipe and all(row.name != "wer" for row in data.metrics):
+        found.append(f"Recipe {data.recipe}: its figure, a word error rate, was not measured.")
     if floor_value and floor_value.estimate:
         found.append(
             f"The recogniser's own floor: a WER of {100 * floor_value.estimate.value:.1f} % (mean "
-            f"of {floor_value.n} clips) on {floor(store)}, the test set's own recordings."
+            f"of {floor_value.n} clips) on {data.floor}, the test set's own recordings."
         )
-    if agreed := store.meta("agreement", {}):
-        found.append(agreement.note(agreed))
+    if data.agreement:
+        found.append(agreement.note(data.agreement))
     return found
-
-
-def floor(store: RunReader) -> str | None:
-    """The system that is the test set's own recordings, if one is."""
-    found = [row.name for row in store.systems() if is_floor(row.kind, row.target)]
-    return found[0] if found else None

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from mamtra_eval import catalogue, evaluators, protocol, rates, registry, targets
 from mamtra_eval.config import RunConfig, to_dict
 from mamtra_eval.errors import UserError
+from mamtra_eval.footprint import Footprint
 from mamtra_eval.metrics import Metric
 from mamtra_eval.protocol import TRANSCRIPTS
 from mamtra_eval.recipes.applying import SUPPLIED
@@ -37,6 +38,8 @@ class Plan:
     fingerprints: dict[str, str]
     systems: dict[str, SystemSpec]
     identities: dict[str, dict[str, Any]]
+    footprints: dict[str, Footprint]
+    """Of the systems that know theirs."""
     metrics: dict[str, Metric]
     metric_options: dict[str, dict[str, Any]]
     notes: tuple[tuple[str, str], ...]
@@ -85,12 +88,19 @@ def make(config: RunConfig) -> Plan:
     heard = config.asr.get("backend") != SUPPLIED
     testset = catalogue.load(config.testset, audio=heard).first(config.limit)
     _check_file_names(testset, config.repeats)
+    if not testset.speakers() and config.statistics.unit == "speaker":
+        raise UserError(
+            "statistics.unit=speaker, and the test set declares no speakers",
+            where=str(testset.path),
+            fix="Leave it out, or add a speaker to the set's testset.yaml.",
+        )
     config = protocol.by_recipe(config, testset, evaluators.names(config))
     specs, floor_notes = protocol.with_floor(config, specs, testset)
     config = replace(config, systems={name: spec.target for name, spec in specs.items()})
     identities = {
         name: identify(spec, requests(testset, name, config)) for name, spec in specs.items()
     }
+    footprints = {name: _footprint(spec) for name, spec in specs.items()}
     metrics, options, notes = evaluators.choose(config, testset)
     return Plan(
         config,
@@ -98,6 +108,7 @@ def make(config: RunConfig) -> Plan:
         testset.fingerprints(),
         specs,
         identities,
+        {name: found for name, found in footprints.items() if found is not None},
         metrics,
         options,
         (
@@ -196,6 +207,14 @@ def identify(spec: SystemSpec, asked: Sequence[Request]) -> dict[str, Any]:
     system: System = registry.create("systems", spec.kind, spec.options)
     try:
         return system.identity(asked)
+    finally:
+        system.close()
+
+
+def _footprint(spec: SystemSpec) -> Footprint | None:
+    system: System = registry.create("systems", spec.kind, spec.options)
+    try:
+        return system.footprint()
     finally:
         system.close()
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from mamtra_eval.metrics import Figure, Reading
 from mamtra_eval.results import Results
+from mamtra_eval.statistics.bootstrap import clustered
 from mamtra_eval.statistics.paired import holm, sign_flip_ps, tie_groups
 
 Means = dict[str, float]
@@ -27,6 +28,7 @@ class Ranking:
 
     Attributes:
         order: names, the best first; systems without a value are left out.
+        ranks: by name; one more than the number of systems that are told apart as better.
         letters: by name; systems that share one are not told apart.
         pairs: number of comparisons.
         alpha: chance of any false difference among them.
@@ -34,6 +36,7 @@ class Ranking:
 
     figure: Figure
     order: tuple[str, ...]
+    ranks: dict[str, int]
     letters: dict[str, str]
     pairs: int
     alpha: float
@@ -45,7 +48,9 @@ def rank(results: Results, metric: str, figure: Figure) -> Ranking | None:
     values = {
         system.row.name: estimate.value
         for system in results.systems
-        if means[system.row.name] and (estimate := system.values[figure.name].estimate)
+        if means[system.row.name]
+        and (estimate := system.values[figure.name].estimate)
+        and system.values[figure.name].foreign is None
     }
     if len(values) < 2 or figure.aggregate != "mean":
         return None
@@ -57,11 +62,23 @@ def rank(results: Results, metric: str, figure: Figure) -> Ranking | None:
     for column, (one, other) in enumerate(pairs):
         for utterance in means[one].keys() & means[other].keys():
             table[row[utterance], column] = means[one][utterance] - means[other][utterance]
+    if results.clusters is not None:  # signs are flipped for all that one speaker speaks
+        table = clustered(table, np.asarray(results.clusters))
     adjusted = holm(list(sign_flip_ps(table, seed=results.statistics["seed"])))
     alpha = 1.0 - results.level
     differs = {frozenset(pair): bool(p <= alpha) for pair, p in zip(pairs, adjusted, strict=True)}
-    letters = tie_groups(order, differs)
-    return Ranking(figure, tuple(order), {n: letters[n] for n in order}, len(pairs), alpha)
+    ranks = {
+        name: 1 + sum(differs[frozenset((name, better))] for better in order[:place])
+        for place, name in enumerate(order)
+    }
+    return Ranking(figure, tuple(order), ranks, tie_groups(order, differs), len(pairs), alpha)
+
+
+def of_headline(results: Results) -> Ranking | None:
+    """The ranking by the first figure of leaderboards; ``None`` for fewer than three systems."""
+    first = next(((m, f) for m, f in results.figures if f.headline), None)
+    ranked = rank(results, first[0].name, first[1]) if first else None
+    return ranked if ranked is not None and len(ranked.order) > 2 else None
 
 
 def utterance_means(results: Results, metric: str, figure: Figure) -> dict[str, Means]:

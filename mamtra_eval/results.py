@@ -14,16 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mamtra_eval import figures, notes
-from mamtra_eval.errors import UserError
-from mamtra_eval.figures import FigureKey, Readings, Value
+from mamtra_eval import figures, notes, resampling, rundata
+from mamtra_eval.config import RunConfig
+from mamtra_eval.figures import Value
+from mamtra_eval.footprint import Footprint
 from mamtra_eval.metrics import Figure, Reading
 from mamtra_eval.reader import RunReader
 from mamtra_eval.rows import ClipRow, MetricRow, SystemRow
+from mamtra_eval.rundata import Readings, RunData
 from mamtra_eval.testset import Utterance
-
-NAMES = {"percentile": "percentile", "bca": "BCa"}
-"""Methods of intervals, as people call them."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,7 @@ class SystemResult:
     Attributes:
         n_done: clips with every reading.
         n_failed: clips that failed, or lack a reading because taking it failed.
+        footprint: closed form of its decoder, where it knows it.
     """
 
     row: SystemRow
@@ -58,6 +58,7 @@ class SystemResult:
     n_failed: int
     values: dict[str, Value]
     cost: Cost
+    footprint: Footprint | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,14 @@ class Results:
     """The system that is the test set's own recordings, if one is."""
     agreement: dict[str, Any] = field(default_factory=dict)
     """By metric, how fast and strict scoring agree (``mamtra_eval.agreement``)."""
+    merged: tuple[str, ...] = ()
+    """The runs that were put together, if several were."""
+    context: int = RunConfig.context
+    """Tokens at which trade-offs tell caches and FLOP."""
+    speakers: dict[str, str] = field(default_factory=dict)
+    """The speaker of each utterance, where the test set declares them."""
+    clusters: list[int] | None = None
+    """The number of each utterance's speaker, where speakers are what is drawn."""
 
     @property
     def planned(self) -> int:
@@ -114,77 +123,66 @@ class Results:
 
 def collect(store: RunReader) -> Results:
     """Read a run's rows and work out its figures; UserError if it was never planned."""
-    testset, starts = store.meta("testset"), store.meta("starts", [])
-    if testset is None:
-        raise UserError(
-            "the run has no plan: its first start was refused or ended at once",
-            where=str(store.folder),
-            fix="Start it again with evaluate, or remove the folder.",
-        )
-    settings = store.meta("statistics")
-    readings: Readings = {
-        (row.key, row.metric): row.reading or (row.error or "") for row in store.readings()
-    }
-    clips = store.clips()
-    by_system: dict[str, list[ClipRow]] = {row.name: [] for row in store.systems()}
-    for clip in clips:
-        by_system[clip.key.system].append(clip)
-    metrics = store.metrics()
-    values = figures.work_out(store, metrics, by_system, readings)
+    return assemble(rundata.read(store))
+
+
+def assemble(data: RunData) -> Results:
+    """Work out the figures of rows."""
+    values = figures.work_out(data)
+    by_system = figures.clips_by_system(data)
     return Results(
-        folder=store.folder,
-        testset=testset,
-        utterances={item.id: item for item in store.utterances()},
-        metrics=tuple(metrics),
+        folder=data.folder,
+        testset=data.testset,
+        utterances={item.id: item for item in data.utterances},
+        metrics=data.metrics,
         systems=tuple(
-            _system(row, store.meta("baseline"), metrics, by_system[row.name], readings, values)
-            for row in store.systems()
+            _system(row, data, by_system[row.name], _own(values, row.name)) for row in data.systems
         ),
-        clips=tuple(clips),
-        readings=readings,
-        level=settings["level"],
-        statistics=dict(settings),
-        interval=_told(settings),
-        created=store.meta("finished") or (starts[-1]["at"] if starts else ""),
-        version=str(starts[-1]["mamtra_eval"]) if starts else "unknown",
-        notes=tuple(notes.collect(store, _floor_value(store, values))),
-        recipe=store.meta("recipe"),
-        margins_late=store.meta("margins_late", False),
-        floor=notes.floor(store),
-        agreement=store.meta("agreement", {}),
+        clips=data.clips,
+        readings=data.readings,
+        level=data.statistics["level"],
+        statistics=dict(data.statistics),
+        interval=resampling.told(data.statistics, data.speakers),
+        created=data.created,
+        version=data.version,
+        notes=tuple(notes.collect(data, values.get((data.floor, "wer")) if data.floor else None)),
+        recipe=data.recipe,
+        margins_late=data.margins_late,
+        floor=data.floor,
+        agreement=data.agreement,
+        merged=data.merged,
+        context=data.context,
+        speakers=data.speakers,
+        clusters=resampling.clusters(
+            data.statistics.get("unit", "auto"),
+            [item.id for item in data.utterances],
+            data.speakers,
+        ),
     )
 
 
-def _told(settings: dict[str, Any]) -> str:
-    """How intervals were made."""
-    method = NAMES[settings.get("method", "percentile")]
-    return (
-        f"{100 * settings['level']:g}% {method} bootstrap over utterances, "
-        f"{settings['resamples']} resamples, seed {settings['seed']}"
-    )
-
-
-def _floor_value(store: RunReader, values: dict[FigureKey, Value]) -> Value | None:
-    name = notes.floor(store)
-    return values.get((name, "wer")) if name else None
+def _own(values: dict[figures.FigureKey, Value], system: str) -> dict[str, Value]:
+    return {name: value for (owner, name), value in values.items() if owner == system}
 
 
 def _system(
-    row: SystemRow,
-    baseline: str,
-    metrics: Sequence[MetricRow],
-    clips: list[ClipRow],
-    readings: Readings,
-    values: dict[FigureKey, Value],
+    row: SystemRow, data: RunData, clips: list[ClipRow], values: dict[str, Value]
 ) -> SystemResult:
-    found = [[readings.get((clip.key, metric.name)) for metric in metrics] for clip in clips]
+    found = [[data.readings.get((clip.key, metric.name)) for metric in data.metrics]
+             for clip in clips]  # fmt: skip
     failed = sum(
-        clip.status == "failed" or any(isinstance(reading, str) for reading in row)
-        for clip, row in zip(clips, found, strict=True)
+        clip.status == "failed" or any(isinstance(reading, str) for reading in taken)
+        for clip, taken in zip(clips, found, strict=True)
     )
-    done = sum(all(isinstance(reading, Reading) for reading in row) for row in found)
-    own = {name: value for (system, name), value in values.items() if system == row.name}
-    return SystemResult(row, row.name == baseline, done, failed, own, _cost(clips))
+    return SystemResult(
+        row=row,
+        is_baseline=row.name == data.baseline,
+        n_done=sum(all(isinstance(reading, Reading) for reading in taken) for taken in found),
+        n_failed=failed,
+        values=values,
+        cost=_cost(clips),
+        footprint=data.footprints.get(row.name),
+    )
 
 
 def _cost(clips: Sequence[ClipRow]) -> Cost:

@@ -15,12 +15,15 @@ columns  meaning
 taken from ``wavs/<utt>.wav`` beside it, as the official archive lays it out.
 
 A named set is a folder with ``testset.yaml`` (name, language, licence, source, default, lists);
-a list there may carry options for the evaluators, such as the grammar of its recogniser.
+a list there may carry options for the evaluators, such as the grammar of its recogniser. Its
+``speaker`` declares whose voice an utterance is to be spoken in: ``prompt`` for one speaker a
+prompt recording, or a regular expression whose group is found in the utterance's id.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -58,6 +61,9 @@ class TestSet:
     utterances: tuple[Utterance, ...]
     options: dict[str, dict[str, str]] = field(default_factory=dict)
     """Options of evaluators set by the list, by section: ``{"asr": {"grammar": "digits"}}``."""
+    speaker: str | None = None
+    """How the speaker of an utterance is told, where the set declares it: ``prompt`` or a regular
+    expression on the id."""
 
     def first(self, limit: int | None) -> TestSet:
         """The set cut to its first ``limit`` utterances (all for ``None``)."""
@@ -73,6 +79,25 @@ class TestSet:
                 fields.append(_audio_hash(path, audio_hashes) if path else "")
             found[utterance.id] = hashlib.sha256("\x1f".join(fields).encode()).hexdigest()
         return found
+
+    def speakers(self) -> dict[str, str]:
+        """Speaker by utterance; empty where none is declared. UserError where one can't be told."""
+        if self.speaker is None:
+            return {}
+        return {item.id: self._speaker(item) for item in self.utterances}
+
+    def _speaker(self, utterance: Utterance) -> str:
+        if self.speaker == "prompt" and utterance.prompt_audio:
+            return os.path.relpath(utterance.prompt_audio, self.path.parent)
+        found = re.search(self.speaker or "", utterance.id) if self.speaker != "prompt" else None
+        if found is None or not found.groups():
+            raise UserError(
+                f"the speaker of {utterance.id} can't be told by {self.speaker!r}",
+                where=str(self.path),
+                fix="Give the test set's card a speaker that fits every utterance: prompt, or a "
+                "regular expression with a group, such as '^([a-z]+)-'.",
+            )
+        return found[1]
 
     def sha256(self) -> str:
         """Hash of the whole set: of the fingerprints in list order."""

@@ -15,10 +15,11 @@ from typing import NamedTuple
 from mamtra_eval import audio, results
 from mamtra_eval import config as configuration
 from mamtra_eval import plan as planning
+from mamtra_eval import tradeoff as families
 from mamtra_eval.errors import UserError
 from mamtra_eval.plan import Plan
 from mamtra_eval.reader import RunReader
-from mamtra_eval.report import leaderboard
+from mamtra_eval.report import leaderboard, tradeoff
 
 CONFIGURATION = "run.yaml"
 
@@ -97,8 +98,12 @@ def _clips(store: RunReader) -> Iterator[Difference]:
 
 
 def _reports(store: RunReader) -> Iterator[Difference]:
-    path: Path = store.folder / leaderboard.FILE
-    if not path.is_file():
-        return
-    if path.read_text(encoding="utf-8") != leaderboard.render(results.collect(store)):
-        yield Difference("report", leaderboard.FILE, "is not what the rows give")
+    found = results.collect(store)
+    family = families.build(found, found.context)
+    reports = {leaderboard.FILE: leaderboard.render(found)}
+    if family is not None:
+        reports[tradeoff.FILE] = tradeoff.render(found, family)
+    for name, text in reports.items():
+        path: Path = store.folder / name
+        if path.is_file() and path.read_text(encoding="utf-8") != text:
+            yield Difference("report", name, "is not what the rows give")

@@ -42,14 +42,16 @@ def test_who_is_told_apart(found: results.Results) -> None:
     assert ranked is not None
     # "a" and "b" are wrong as often, in different texts; of "gap" five texts tell little.
     assert ranked.order == ("b", "a", "gap", "far")
+    assert ranked.ranks == {"b": 1, "a": 1, "gap": 1, "far": 3}
     assert ranked.letters == {"b": "a", "a": "a", "gap": "ab", "far": "b"}
     assert (ranked.pairs, ranked.alpha) == (6, pytest.approx(0.05))
 
 
 def test_the_leaderboard_shows_it(found: results.Results) -> None:
     text = leaderboard.render(found)
-    assert "## Who is told apart by WER, mean of utterances" in text
-    assert "| gap | 10.0 % | ab |" in text
+    assert "Rank by WER, mean of utterances: one more than" in text
+    assert "| 1 ab | gap | 10.0 % [" in text
+    assert "| 3 b | far |" in text  # not told from gap: it is worse than two
     assert "6 pairs with Holm's correction, 5 %" in text
 
 

@@ -60,7 +60,9 @@ def test_a_difference_moves_with_its_sign() -> None:
 
 
 def test_an_unknown_method_is_refused() -> None:
-    with pytest.raises(UserError, match=r"no method of intervals named 'basic'.*percentile, bca"):
+    with pytest.raises(
+        UserError, match=r"no method of intervals named 'basic'.*closed-form, percentile"
+    ):
         configuration.build(
             {"testset": "t", "systems": {"a": "b"}, "statistics": {"method": "basic"}}
         )

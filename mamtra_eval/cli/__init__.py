@@ -21,11 +21,14 @@ from mamtra_eval.cli import (
     doctor,
     evaluate,
     layouts,
+    leaderboard,
     listing,
     power,
+    published,
     recipes,
     report,
     testsets,
+    tradeoff,
     verify,
 )
 
@@ -39,10 +42,12 @@ app = typer.Typer(
 app.command()(evaluate.evaluate)
 app.command()(evaluate.run)
 app.command()(report.report)
-app.command()(report.leaderboard)
+app.command()(leaderboard.leaderboard)
+app.command()(tradeoff.tradeoff)
 app.command()(verify.verify)
 app.command("list")(listing.listing)
 app.command()(power.power)
+app.command()(published.published)
 app.command()(doctor.doctor)
 app.command()(distill.distill)
 app.command("rank-layers")(distill.rank_layers)

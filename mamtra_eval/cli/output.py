@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from mamtra_eval import recipes, registry
+from mamtra_eval import ranking, recipes, registry
 from mamtra_eval.figures import Value
 from mamtra_eval.report import _format as form
 from mamtra_eval.report import leaderboard
@@ -17,10 +17,9 @@ from mamtra_eval.statistics.bootstrap import Estimate
 
 
 def write_reports(results: Results) -> list[str]:
-    """Write every kind of report into the run folder; returns their paths."""
-    return [
-        str(registry.load("report", name).write(results)) for name in registry.plugins("report")
-    ]
+    """Write every kind of report that the run gives into its folder; returns their paths."""
+    written = [registry.load("report", name).write(results) for name in registry.plugins("report")]
+    return [str(path) for path in written if path is not None]
 
 
 def print_table(results: Results) -> None:
@@ -53,6 +52,7 @@ def print_table(results: Results) -> None:
 
 def document(results: Results) -> dict[str, Any]:
     """The run as one JSON-able document; rates as fractions, ``null`` where undefined."""
+    ranked = ranking.of_headline(results)
     return {
         "run": str(results.folder),
         "testset": {key: results.testset[key] for key in ("name", "sha256", "n")},
@@ -60,6 +60,8 @@ def document(results: Results) -> dict[str, Any]:
         "systems": [
             {
                 "name": system.row.name,
+                "rank": ranked.ranks.get(system.row.name) if ranked else None,
+                "tie_group": ranked.letters.get(system.row.name) if ranked else None,
                 "cost": asdict(system.cost),
                 "metrics": {
                     figure.name: _value(system.values[figure.name], metric.signature, results)

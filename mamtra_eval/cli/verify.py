@@ -27,6 +27,6 @@ def verify(
         for one in found:
             typer.echo(f"{one.kind} {one.name}: {one.what}")
     else:
-        typer.echo(f"Nothing changed: {counted}, test set, configuration and leaderboard.")
+        typer.echo(f"Nothing changed: {counted}, test set, configuration and reports.")
     if found:
         raise typer.Exit(1)

@@ -116,6 +116,13 @@ class Figure:
     at: float = 0.0
     failed_if_unmade: bool = False
 
+    @property
+    def is_share(self) -> bool:
+        """Whether it is the share of clips that are so."""
+        return self.aggregate == "share_above" or (
+            self.unit == "fraction" and self.denominator is None and self.aggregate == "mean"
+        )
+
     def pair(self, reading: Reading) -> tuple[float, float] | None:
         """Numerator and denominator of a reading; ``None`` where there is nothing to divide by."""
         below = reading.counts[self.denominator] if self.denominator else 1.0

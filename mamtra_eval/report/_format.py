@@ -74,7 +74,7 @@ def verdict(figure: Figure, difference: Estimate) -> str:
 def difference(value: Value) -> str:
     """A paired difference with its mark and interval; a dash where there is none."""
     if value.difference is None:
-        return "–"
+        return "≠" if value.foreign else "–"
     mark = {"better": "▲", "worse": "▼", "undecided": "○"}[verdict(value.figure, value.difference)]
     shown = amount(value.figure, value.difference.value, signed=True)
     points = " pt" if value.figure.unit == "fraction" else ""

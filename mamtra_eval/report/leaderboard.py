@@ -1,9 +1,10 @@
 """leaderboard.md: a table that GitHub renders, every figure with interval, coverage, signature.
 
-One row a system in the order of the run. In bold the best value of a column, among the systems that
-have all their clips. Below stand the paired differences to the baseline, the failed clips, and the
-signatures as footnotes. ``mamtra-eval leaderboard RUN...`` puts several runs into one document, a
-section each; their figures never share a table.
+One row a system in the order of the run, with its rank by the first figure and the letters of those
+it is not told apart from. In bold the best value of a column, among the systems that have all their
+clips. Below stand the paired differences to the baseline with their verdicts, the failed clips, and
+the signatures as footnotes. ``mamtra-eval leaderboard RUN...`` puts several runs into one table
+(``merging``); what was measured under another signature is marked there and compared with nothing.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ from pathlib import Path
 from mamtra_eval import ranking
 from mamtra_eval.figures import Value
 from mamtra_eval.metrics import Figure
+from mamtra_eval.ranking import Ranking
+from mamtra_eval.report import _noise, _published
 from mamtra_eval.report._format import COST_NOTE, COSTS, amount, difference, interval, margin
+from mamtra_eval.report._markdown import code, escape, table
 from mamtra_eval.results import Results, SystemResult
 from mamtra_eval.rows import ClipRow
 
 FILE = "leaderboard.md"
 MAX_FAILURES = 20
 """Failed clips that are listed; report.html shows them all."""
-_LITERAL = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-_SPECIAL = "\\`*_{}[]|#~"
 
 
 def write(results: Results) -> Path:
@@ -36,17 +38,20 @@ def render(results: Results, footnotes: str = "") -> str:
 
     ``footnotes`` is put before their numbers, so that several can share a document.
     """
-    testset = results.testset
+    testset, ranked = results.testset, ranking.of_headline(results)
     lines = [
         f"# {escape(testset['name'])}: {len(results.systems)} systems, "
         f"{testset['n']} utterances"
         + (f" × {testset['repeats']}" if testset["repeats"] > 1 else ""),
         "",
-        *_table(results, footnotes),
+        *_table(results, ranked, footnotes),
         "",
+        *_ranks(ranked),
+        *_foreign(results, footnotes),
         *_differences(results),
-        *_ranking(results),
+        *_noise.section(results),
         *_costs(results),
+        *_published.section(results),
         *_failures(results),
         *_footnotes(results, footnotes),
     ]
@@ -58,33 +63,35 @@ def columns(results: Results) -> list[Figure]:
     return [figure for _, figure in results.figures if figure.headline]
 
 
-def escape(text: str) -> str:
-    """Text that Markdown and HTML take literally, on one line."""
-    return "".join(
-        _LITERAL.get(character, f"\\{character}" if character in _SPECIAL else character)
-        for character in " ".join(text.split())
-    )
-
-
 def heading(figure: Figure, footnote: str) -> str:
     """Title, direction and footnote of a column."""
     arrow = "↑" if figure.higher_is_better else "↓"
     return f"{escape(figure.title or figure.name)} {arrow}[^{footnote}]"
 
 
-def _table(results: Results, prefix: str) -> list[str]:
+def _table(results: Results, ranked: Ranking | None, prefix: str) -> list[str]:
     figures = columns(results)
     numbers = _footnote_numbers(results, prefix)
-    titles = ["System", *(heading(figure, numbers[figure.name]) for figure in figures), "Clips"]
+    marks = _foreign_marks(results, prefix)
+    titles = [*(["Rank"] if ranked else []), "System"]
+    titles += [*(heading(figure, numbers[figure.name]) for figure in figures), "Clips"]
     best = {figure.name: _best(results, figure) for figure in figures}
-    rows = [titles, ["---", *["---:"] * (len(figures) + 1)]]
+    rows = []
     for system in results.systems:
         cells = [
             _cell(system.values[figure.name], best[figure.name], results.planned)
+            + marks.get(system.values[figure.name].foreign or "", "")
             for figure in figures
         ]
-        rows.append([_name(system), *cells, f"{system.n_done}/{results.planned}"])
-    return [f"| {' | '.join(row)} |" for row in rows]
+        rank = [_rank(ranked, system.row.name)] if ranked else []
+        rows.append([*rank, _name(system), *cells, f"{system.n_done}/{results.planned}"])
+    return table(titles, rows, words=2 if ranked else 1)
+
+
+def _rank(ranked: Ranking, system: str) -> str:
+    if system not in ranked.ranks:
+        return "–"
+    return f"{ranked.ranks[system]} {ranked.letters[system]}"
 
 
 def _cell(value: Value, best: float | None, planned: int) -> str:
@@ -100,6 +107,7 @@ def _cell(value: Value, best: float | None, planned: int) -> str:
 def _best(results: Results, figure: Figure) -> float | None:
     """The best value among the systems with all their clips: fewer may be the easier ones."""
     found = [system.values[figure.name] for system in results.systems]
+    found = [value for value in found if value.foreign is None]
     values = [v.estimate.value for v in found if v.estimate and v.n == results.planned]
     if len(values) < 2:
         return None
@@ -116,17 +124,14 @@ def _differences(results: Results) -> list[str]:
     if not others or baseline is None:
         return []
     figures = columns(results)
+    titles = ["System", *(escape(figure.title or figure.name) for figure in figures)]
     rows = [
-        ["System", *(escape(figure.title or figure.name) for figure in figures)],
-        ["---", *["---:"] * len(figures)],
+        [
+            escape(system.row.name),
+            *(difference(system.values[figure.name]) for figure in figures),
+        ]
+        for system in others
     ]
-    for system in others:
-        rows.append(
-            [
-                escape(system.row.name),
-                *(difference(system.values[figure.name]) for figure in figures),
-            ]
-        )
     return [
         f"## Difference to {escape(baseline.row.name)}",
         "",
@@ -134,7 +139,7 @@ def _differences(results: Results) -> list[str]:
         "○ undecided, which is not the same as equal.",
         *_margins(results),
         "",
-        *(f"| {' | '.join(row)} |" for row in rows),
+        *table(titles, rows),
         "",
     ]
 
@@ -163,40 +168,44 @@ def _margins(results: Results) -> list[str]:
     ]
 
 
-def _ranking(results: Results) -> list[str]:
-    """Systems in order of the first figure, with letters for ties; nothing for fewer than three."""
-    first = next(((m, f) for m, f in results.figures if f.headline), None)
-    ranked = ranking.rank(results, first[0].name, first[1]) if first else None
-    if ranked is None or len(ranked.order) < 3:
+def _ranks(ranked: Ranking | None) -> list[str]:
+    """What a rank says."""
+    if ranked is None:
         return []
-    values = {system.row.name: system.values for system in results.systems}
-    rows = [["System", escape(ranked.figure.title or ranked.figure.name), "Group"]]
-    rows.append(["---", "---:", "---"])
-    for name in ranked.order:
-        value = values[name][ranked.figure.name]
-        shown = f"{amount(ranked.figure, value.estimate.value)}" if value.estimate else "–"
-        rows.append([escape(name), shown, ranked.letters[name]])
     return [
-        f"## Who is told apart by {escape(ranked.figure.title or ranked.figure.name)}",
-        "",
-        "Systems that share a letter are not told apart, which is not the same as equal (paired "
-        f"sign-flip permutation tests, {ranked.pairs} pairs with Holm's correction, "
-        f"{100 * ranked.alpha:g} %).",
-        "",
-        *(f"| {' | '.join(row)} |" for row in rows),
+        f"Rank by {escape(ranked.figure.title or ranked.figure.name)}: one more than the number of "
+        "systems that are told apart as better. Systems that share a letter are not told apart, "
+        f"which is not the same as equal (paired sign-flip permutation tests, {ranked.pairs} pairs "
+        f"with Holm's correction, {100 * ranked.alpha:g} %).",
         "",
     ]
+
+
+def _foreign_marks(results: Results, prefix: str) -> dict[str, str]:
+    """By signature that is not a column's own: the mark of its values."""
+    found = dict.fromkeys(
+        value.foreign
+        for system in results.systems
+        for value in system.values.values()
+        if value.foreign is not None
+    )
+    return {signature: f" ≠[^{prefix}x{n}]" for n, signature in enumerate(found, start=1)}
+
+
+def _foreign(results: Results, prefix: str) -> list[str]:
+    if not _foreign_marks(results, prefix):
+        return []
+    return ["≠: measured under another signature than the column's. It stands alone: no rank, no "
+            "difference, no verdict.", ""]  # fmt: skip
 
 
 def _costs(results: Results) -> list[str]:
     made = [system for system in results.systems if system.cost.rtf is not None]
     if not made:
         return []
-    rows = [["System", *(title for title, _ in COSTS)], ["---", *["---:"] * len(COSTS)]]
-    rows += [
-        [escape(system.row.name), *(show(system.cost) for _, show in COSTS)] for system in made
-    ]
-    return ["## Cost", "", COST_NOTE, "", *(f"| {' | '.join(row)} |" for row in rows), ""]
+    rows = [[escape(system.row.name), *(show(system.cost) for _, show in COSTS)] for system in made]
+    titles = ["System", *(title for title, _ in COSTS)]
+    return ["## Cost", "", COST_NOTE, "", *table(titles, rows), ""]
 
 
 def _failures(results: Results) -> list[str]:
@@ -238,8 +247,9 @@ def _footnotes(results: Results, prefix: str) -> list[str]:
     lines = []
     for number, metric in enumerate(results.metrics, start=1):
         note = f" {metric.note}" if metric.note else ""
-        signature = metric.signature.replace("`", "'")
-        lines.append(f"[^{prefix}{number}]: `{signature}`{note}")
+        lines.append(f"[^{prefix}{number}]: {code(metric.signature)}{note}")
+    for foreign, mark in _foreign_marks(results, prefix).items():
+        lines.append(f"{mark.removeprefix(' ≠')}: {code(foreign)}")
     testset = results.testset
     lines += [
         "",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mamtra_eval.audio import Clip
+from mamtra_eval.footprint import Footprint
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,10 @@ class System(ABC):
 
         Kept as provenance. A run folder is not continued with a system of another identity.
         """
+
+    def footprint(self) -> Footprint | None:
+        """Closed form of what its decoder takes, if it knows it; read without loading weights."""
+        return None
 
     @abstractmethod
     def speak(self, request: Request) -> Clip | Words:

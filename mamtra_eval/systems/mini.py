@@ -39,6 +39,7 @@ from mamtra_eval.systems._mini_voices import BUNDLE, Voices, hashes, load_codec
 
 if TYPE_CHECKING:
     from mamtra_eval.codecs.mini import MiniCodec
+    from mamtra_eval.footprint import Footprint
     from mamtra_eval.models.config import DecoderConfig
     from mamtra_eval.models.decoder import Decoder
     from mamtra_eval.models.generate import Generated, Item
@@ -58,6 +59,9 @@ LONGEST_PHONES = 1500
 
 SLOTS = 64_000
 """Places in the caches of a batch, together: about 800 MB for the teacher."""
+
+ELEMENT_BYTES = 4
+"""Of a parameter and of an element of the caches: it runs in float32."""
 
 COLDEST = 0.01
 """Smallest temperature but 0, which is greedy."""
@@ -102,6 +106,13 @@ class Mini(System):
             "top_p": self.settings.top_p if self.settings.temperature else None,  # greedy has none
         }
 
+    def footprint(self) -> Footprint:
+        """Of its decoder, which runs in float32."""
+        from mamtra_eval import footprint
+        from mamtra_eval.models import checkpoint
+
+        return footprint.of(checkpoint.read_config(self.folder), ELEMENT_BYTES)
+
     def speak(self, request: Request) -> Clip:
         """One clip; SynthesisError for a text with nothing to say."""
         [(_, made)] = self.speak_many([request])
@@ -142,7 +153,8 @@ class Mini(System):
 
         config = self._decoder.config
         context = len(item.prompt) + len(item.feed) + len(made.tokens)
-        kept = cost.kv_bytes(config, context, 4) + cost.state_bytes(config, 4)
+        kept = cost.kv_bytes(config, context, ELEMENT_BYTES)
+        kept += cost.state_bytes(config, ELEMENT_BYTES)
         return {"tokens": len(made.tokens), "cache_bytes": kept, "cut": float(not made.stopped)}
 
     def _item(self, request: Request) -> tuple[int, Item]:

@@ -207,7 +207,7 @@ def test_a_preset_runs_with_overrides(cli: Cli, mini: Path, tmp_path: Path) -> N
     assert "limit: 2" in (tmp_path / "run" / "run.yaml").read_text()
 
 
-def test_leaderboards_of_two_runs_share_a_document(
+def test_leaderboards_of_two_runs_apart(
     cli: Cli, make_list: MakeList, tmp_path: Path
 ) -> None:
     meta = make_list(2)
@@ -222,12 +222,17 @@ def test_leaderboards_of_two_runs_share_a_document(
             "--out",
             tmp_path / run,
         )
-    done = cli("leaderboard", tmp_path / "a", tmp_path / "b", "-o", tmp_path / "both.md")
+    both = ("leaderboard", tmp_path / "a", tmp_path / "b", "-o", tmp_path / "both.md")
+    done = cli(*both, "--apart")
     assert done.returncode == 0
     text = (tmp_path / "both.md").read_text()
     assert text.count("# set:") == 2
     assert "[^1-1]:" in text
     assert "[^2-1]:" in text
+    assert cli(*both).returncode == 0
+    merged = (tmp_path / "both.md").read_text()
+    assert merged.count("# set:") == 1
+    assert "| recorded of b |" in merged
 
 
 def test_testset_check_finds_unreadable_recordings(
