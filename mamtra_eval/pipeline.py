@@ -117,6 +117,7 @@ def _clip_writer(
                 sample_rate_hz=result.sample_rate_hz,
                 synthesis_s=result.synthesis_s,
                 cost=result.cost,
+                envelope=result.envelope,
             )
         advance()
 

@@ -122,14 +122,15 @@ class RunReader:
     def clips(self) -> list[ClipRow]:
         """Every clip of the plan, in the order of systems, utterances and repeats."""
         rows = self._db.execute(
-            "SELECT c.system, c.utterance, c.repeat, c.seed, c.status, c.path, c.sha256, "
-            "c.duration_s, c.sample_rate_hz, c.error, c.synthesis_s, c.cost FROM clips c "
-            "JOIN systems s ON s.name = c.system JOIN utterances u ON u.id = c.utterance "
+            "SELECT c.system, c.utterance, c.repeat, c.seed, c.status, c.path, c.sha256, "  # noqa: S608 -- a constant goes in
+            f"c.duration_s, c.sample_rate_hz, c.error, c.synthesis_s, c.cost, {self._envelope()} "
+            "FROM clips c JOIN systems s ON s.name = c.system "
+            "JOIN utterances u ON u.id = c.utterance "
             "ORDER BY s.position, u.position, u.id, c.repeat"
         )
         return [
-            ClipRow(ClipKey(system, utterance, repeat), *[*rest, json.loads(cost or "{}")])
-            for system, utterance, repeat, *rest, cost in rows
+            ClipRow(ClipKey(*row[:3]), *[*row[3:11], json.loads(row[11] or "{}"), row[12]])
+            for row in rows
         ]
 
     def readings(self, metrics: Collection[str] | None = None) -> Iterator[ReadingRow]:
@@ -151,6 +152,13 @@ class RunReader:
             (failed,),
         )
         return {(ClipKey(*row[:3]), row[3]) for row in rows}
+
+    def _envelope(self) -> str:
+        """The column of outlines, or what stands for it in a run that has none."""
+        return "c.envelope" if "envelope" in self._columns_of("clips") else "NULL"
+
+    def _columns_of(self, table: str) -> set[str]:
+        return {row[1] for row in self._db.execute(f"PRAGMA table_info({table})")}
 
     def _absolute(self, text: str | None) -> Path | None:
         return Path(os.path.normpath(self.folder.absolute() / text)) if text else None

@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS clips (
     system TEXT NOT NULL, utterance TEXT NOT NULL, repeat INTEGER NOT NULL, seed INTEGER NOT NULL,
     status TEXT NOT NULL DEFAULT 'planned' CHECK (status IN ('planned', 'done', 'failed')),
     path TEXT, sha256 TEXT, duration_s REAL, sample_rate_hz INTEGER, error TEXT,
-    synthesis_s REAL, cost TEXT, finished_at TEXT,
+    synthesis_s REAL, cost TEXT, finished_at TEXT, envelope TEXT,
     PRIMARY KEY (system, utterance, repeat));
 CREATE TABLE IF NOT EXISTS readings (
     system TEXT NOT NULL, utterance TEXT NOT NULL, repeat INTEGER NOT NULL, metric TEXT NOT NULL,
@@ -37,6 +37,9 @@ CREATE TABLE IF NOT EXISTS readings (
     counts TEXT, evidence TEXT, error TEXT, measure_s REAL, finished_at TEXT,
     PRIMARY KEY (system, utterance, repeat, metric));
 """
+ADDED = {"clips": {"envelope": "TEXT"}}
+"""Columns that runs of the same schema version may lack: a reader finds none there, a writer adds
+them. They hold views only, which nothing else is worked out from."""
 
 
 @dataclass(frozen=True, order=True)
@@ -54,7 +57,8 @@ class ClipRow:
 
     ``path`` is relative to the run folder. ``synthesis_s`` is the worker's time for it, of a
     batch the first clip has all; none for a recording. ``cost`` is what its maker
-    counted (``audio.Clip``).
+    counted (``audio.Clip``). ``envelope`` is its outline (``mamtra_eval.envelope``), where there is
+    one.
     """
 
     key: ClipKey
@@ -67,6 +71,7 @@ class ClipRow:
     error: str | None
     synthesis_s: float | None = field(default=None, compare=False)  # a clock's, never the same
     cost: dict[str, float] = field(default_factory=dict)
+    envelope: str | None = field(default=None, compare=False)  # a view, which older runs lack
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mamtra_eval import audio, batching, registry
+from mamtra_eval import audio, batching, envelope, registry
 from mamtra_eval.audio import Clip
 from mamtra_eval.errors import MeasurementError, UserError, describe
 from mamtra_eval.metrics import Item, Metric, Reading
@@ -35,6 +35,8 @@ class Made:
     synthesis_s: float | None
     """``None`` for a file that was read and not made."""
     cost: dict[str, float]
+    envelope: str | None = None
+    """Its outline for the report's waveform; ``None`` for a transcript."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ class Synthesizer:
         return Made(
             relative, audio.sha256(path), result.duration_s, result.sample_rate_hz,
             seconds if result.source is None else None, dict(result.cost),
+            envelope.of(result.samples),
         )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from typing import Any
 from mamtra_eval.errors import UserError
 from mamtra_eval.metrics import Reading
 from mamtra_eval.reader import DATABASE, RunReader
-from mamtra_eval.rows import SCHEMA, SCHEMA_VERSION, ClipKey, MetricRow, SystemRow
+from mamtra_eval.rows import ADDED, SCHEMA, SCHEMA_VERSION, ClipKey, MetricRow, SystemRow
 from mamtra_eval.testset import Utterance
 
 
@@ -43,6 +43,14 @@ class Store(RunReader):
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(SCHEMA)
+        if any(added.keys() - self._columns_of(table) for table, added in ADDED.items()):
+            with self.transaction():  # asked again inside: another process may be doing the same
+                self._add_columns()
+
+    def _add_columns(self) -> None:
+        for table, added in ADDED.items():
+            for column in added.keys() - self._columns_of(table):
+                self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {added[column]}")
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -143,12 +151,13 @@ class Store(RunReader):
         sample_rate_hz: int | None,
         synthesis_s: float | None,
         cost: Mapping[str, float] | None = None,
+        envelope: str | None = None,
     ) -> None:
         """The clip is made and its file in place."""
         self._db.execute(
             "UPDATE clips SET status = 'done', path = ?, sha256 = ?, duration_s = ?, "
             "sample_rate_hz = ?, error = NULL, synthesis_s = ?, cost = ?, "
-            "finished_at = ? "
+            "envelope = ?, finished_at = ? "
             "WHERE system = ? AND utterance = ? AND repeat = ?",
             (
                 path,
@@ -157,9 +166,17 @@ class Store(RunReader):
                 sample_rate_hz,
                 synthesis_s,
                 json.dumps(dict(cost or {})),
+                envelope,
                 now(),
                 *_columns(key),
             ),
+        )
+
+    def set_envelope(self, key: ClipKey, envelope: str) -> None:
+        """Keep the outline of a clip that was made without one."""
+        self._db.execute(
+            "UPDATE clips SET envelope = ? WHERE system = ? AND utterance = ? AND repeat = ?",
+            (envelope, *_columns(key)),
         )
 
     def fail_clip(self, key: ClipKey, error: str) -> None:
@@ -209,7 +226,7 @@ class Store(RunReader):
         """Plan a clip again, with all its readings (its file is gone, say)."""
         with self.transaction():
             self._db.execute(
-                "UPDATE clips SET status = 'planned', path = NULL, sha256 = NULL "
+                "UPDATE clips SET status = 'planned', path = NULL, sha256 = NULL, envelope = NULL "
                 "WHERE system = ? AND utterance = ? AND repeat = ?",
                 _columns(key),
             )

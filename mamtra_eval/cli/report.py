@@ -1,4 +1,4 @@
-"""``report`` and ``leaderboard``: write the reports of runs again, from their rows."""
+"""``report``: write the reports of a run again, from its rows."""
 
 from __future__ import annotations
 
@@ -10,38 +10,55 @@ import typer
 Run = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A folder that evaluate wrote.")]
 
 
-def report(run: Run) -> None:
+def report(
+    run: Run,
+    embed: Annotated[
+        bool, typer.Option("--embed", help="Put the audio into report.html, to be passed on alone.")
+    ] = False,
+    limit_mb: Annotated[
+        float, typer.Option("--embed-limit-mb", help="Refuse to embed more, in MB of text; 100.")
+    ] = 100.0,
+    utterances: Annotated[
+        int | None,
+        typer.Option(
+            "--embed-utterances",
+            min=1,
+            metavar="N",
+            help="Embed only the N utterances with the largest losses to the baseline.",
+        ),
+    ] = None,
+) -> None:
     """Write leaderboard.md and report.html of a run anew."""
     from mamtra_eval import results
     from mamtra_eval.cli import output
     from mamtra_eval.reader import RunReader
+    from mamtra_eval.report import html
 
+    _check_embedding(embed, utterances)
+    _draw_waveforms(run)
     with RunReader(run) as store:
-        typer.echo("\n".join(output.write_reports(results.collect(store))))
+        found = results.collect(store)
+    plan = html.plan(found, utterances) if embed else None
+    if plan:
+        typer.echo(f"Embedding {plan.told()}.", err=True)
+        plan.check(limit_mb)
+    paths = output.write_reports(found)
+    if plan:
+        html.write(found, plan)
+    typer.echo("\n".join(paths))
 
 
-def leaderboard(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="One or more runs.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="File to write.")] = None,
-) -> None:
-    """Print the leaderboards of runs as Markdown, or write them to a file."""
-    from mamtra_eval import results
+def _check_embedding(embed: bool, utterances: int | None) -> None:
     from mamtra_eval.errors import UserError
-    from mamtra_eval.reader import RunReader
-    from mamtra_eval.report import leaderboard as markdown
 
-    parts = []
-    for number, run in enumerate(runs, start=1):
-        with RunReader(run) as store:
-            parts.append(markdown.render(results.collect(store), footnotes=f"{number}-"))
-    text = "\n".join(parts)
-    if out is None:
-        typer.echo(text, nl=False)
-        return
-    try:
-        out.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(
-            f"can't be written ({error.strerror})", where=str(out), fix="Give another file with -o."
-        ) from error
-    typer.echo(str(out))
+    if utterances is not None and not embed:
+        raise UserError("--embed-utterances is of no use without --embed", fix="Add --embed.")
+
+
+def _draw_waveforms(run: Path) -> None:
+    """Once for a run that was made before waveforms were kept."""
+    from mamtra_eval import outlining
+
+    if clips := outlining.missing(run):
+        typer.echo(f"Drawing the waveforms of {len(clips):,} clips, once.", err=True)
+        outlining.fill(run, clips)

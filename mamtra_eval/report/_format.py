@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from mamtra_eval.figures import Value
 from mamtra_eval.metrics import Figure
-from mamtra_eval.results import Cost
+from mamtra_eval.results import Cost, Results
 from mamtra_eval.statistics.bootstrap import Estimate
 
 DECIMALS = {"fraction": 1, "cosine": 3, "mos": 2}
@@ -87,3 +87,24 @@ def margin(figure: Figure, value: float) -> str:
     if figure.unit == "fraction":
         return f"{100 * value:g} pt"
     return f"{value:g}"
+
+
+def verdict_note(results: Results) -> str | None:
+    """What the verdicts of a run say; ``None`` where no figure that is shown has a margin."""
+    margins: dict[str, str] = {}
+    for system in results.systems:
+        for value in system.values.values():
+            if value.margin is not None and value.figure.headline:
+                margins[value.figure.title or value.figure.name] = margin(
+                    value.figure, value.margin
+                )
+    if not margins:
+        return None
+    declared = "after the first numbers" if results.margins_late else "before the numbers"
+    return (
+        f"Verdicts read the {100 * (2 * results.level - 1):g} % interval (two one-sided tests at "
+        f"{100 * (1 - results.level):g} %) against margins that were declared {declared}: "
+        f"{', '.join(f'{title} {told}' for title, told in margins.items())}. Equivalent: within "
+        "the margin. Non-inferior: no loss beyond it. Inferior: a loss beyond it. A loss that is "
+        "real and smaller than the margin is ▼ and equivalent or non-inferior at once."
+    )

@@ -8,7 +8,8 @@ from typing import Any
 
 from mamtra_eval.figures import Value
 from mamtra_eval.metrics import Reading, failures
-from mamtra_eval.report._format import COST_NOTE, COSTS
+from mamtra_eval.report import _published, tradeoff
+from mamtra_eval.report._format import COST_NOTE, COSTS, verdict_note
 from mamtra_eval.results import Results, SystemResult
 from mamtra_eval.rows import ClipRow
 from mamtra_eval.statistics.bootstrap import Estimate
@@ -29,6 +30,8 @@ def build(results: Results) -> dict[str, Any]:
         "created": results.created,
         "version": results.version,
         "run": results.folder.absolute().name,
+        "audio": "linked files" if any(clip.duration_s for clip in results.clips) else "none",
+        "verdicts": verdict_note(results),
         "testset": {key: results.testset[key] for key in ("name", "language", "n", "sha256")},
         "figures": [
             {
@@ -47,6 +50,8 @@ def build(results: Results) -> dict[str, Any]:
         "systems": [_system(system, results) for system in results.systems],
         "clips": [_clip(clip, results) for clip in results.clips],
         "notes": [f"Intervals: {results.interval}.", *results.notes],
+        "published": _published.data(results),
+        "tradeoff": tradeoff.data(results),
     }
 
 
@@ -66,13 +71,19 @@ def _system(system: SystemResult, results: Results) -> dict[str, Any]:
 def _value(value: Value, level: float) -> dict[str, Any]:
     difference = None
     if value.difference:
-        difference = {**_estimate(value.difference), "n": value.n_paired}
+        difference = {
+            **_estimate(value.difference),
+            "n": value.n_paired,
+            "margin": value.margin,
+            "verdict": value.verdict,
+        }
     return {
         **_estimate(value.estimate),
         "level": level,
         "n": value.n,
         "n_failed": value.n_failed,
         "difference": difference,
+        "foreign": value.foreign,
     }
 
 
@@ -103,6 +114,7 @@ def _clip(clip: ClipRow, results: Results) -> dict[str, Any]:
         "text": utterance.text,
         "audio": None if clip.duration_s is None else clip.path,  # a transcript can't be played
         "prompt": _relative(utterance.prompt_audio, results.folder),
+        "ground_truth": _relative(utterance.ground_truth, results.folder),
         "duration_s": clip.duration_s,
         "error": clip.error,
         "values": values,
@@ -113,6 +125,7 @@ def _clip(clip: ClipRow, results: Results) -> dict[str, Any]:
         "reasons": {kind: str(evidence[kind]) for kind in evidence.get("kinds") or []},
         "second": evidence.get("second_transcript"),
         "agree": evidence.get("agree"),
+        "envelope": clip.envelope,
     }
 
 

@@ -16,7 +16,14 @@ from mamtra_eval.figures import Value
 from mamtra_eval.metrics import Figure
 from mamtra_eval.ranking import Ranking
 from mamtra_eval.report import _noise, _published
-from mamtra_eval.report._format import COST_NOTE, COSTS, amount, difference, interval, margin
+from mamtra_eval.report._format import (
+    COST_NOTE,
+    COSTS,
+    amount,
+    difference,
+    interval,
+    verdict_note,
+)
 from mamtra_eval.report._markdown import code, escape, table
 from mamtra_eval.results import Results, SystemResult
 from mamtra_eval.rows import ClipRow
@@ -137,34 +144,10 @@ def _differences(results: Results) -> list[str]:
         "",
         "Paired over the utterances that both have. ▲ better, ▼ worse: the interval excludes zero. "
         "○ undecided, which is not the same as equal.",
-        *_margins(results),
+        *(["", escape(note)] if (note := verdict_note(results)) else []),
         "",
         *table(titles, rows),
         "",
-    ]
-
-
-def _margins(results: Results) -> list[str]:
-    """What the verdicts say, where margins were declared."""
-    values = {
-        figure.name: next((system.values[figure.name].margin for system in results.systems), None)
-        for figure in columns(results)
-    }
-    told = [
-        f"{escape(figure.title or figure.name)} {margin(figure, value)}"
-        for figure in columns(results)
-        if (value := values[figure.name]) is not None
-    ]
-    if not told:
-        return []
-    return [
-        "",
-        f"Verdicts read the {100 * (2 * results.level - 1):g} % interval (two one-sided tests at "
-        f"{100 * (1 - results.level):g} %) against margins that were declared "
-        f"{'after the first numbers' if results.margins_late else 'before the numbers'}: "
-        f"{', '.join(told)}. Equivalent: within the margin. Non-inferior: no loss beyond it. "
-        "Inferior: a loss beyond it. A loss that is real and smaller than the margin is ▼ and "
-        "equivalent or non-inferior at once.",
     ]
 
 

@@ -8,6 +8,7 @@ the one that fits the reader's theme. Nothing is written for a run without a fam
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from mamtra_eval import tradeoff as families
 from mamtra_eval.report import _plots
@@ -48,6 +49,32 @@ def write(results: Results) -> Path | None:
     path = results.folder / FILE
     path.write_text(render(results, found), encoding="utf-8")
     return path
+
+
+def data(results: Results) -> dict[str, Any] | None:
+    """Plots for report.html: the first saving, and two losses together; ``None`` without any."""
+    found = families.build(results, results.context)
+    if found is None or not found.losses or not found.savings:
+        return None
+    saving, margins = found.savings[0], _margins(found)
+    plots = [
+        {
+            "title": f"{saving.title}: saved against lost",
+            "alt": " ".join(_front(panel) for panel in found.panels[saving.key]),
+            **{f"svg_{t}": _plots.savings(found, saving, t, "svg").decode() for t in _plots.THEMES},
+        }
+    ]
+    if found.plane:
+        titles = [figure.title or figure.name for figure in found.plane]
+        plots.append(
+            {
+                "title": f"{' and '.join(titles)} together",
+                "alt": f"Joint regions of the differences in {' and '.join(titles)}",
+                **{f"svg_{t}": _plots.plane(found, margins, t, "svg").decode()
+                   for t in _plots.THEMES},
+            }
+        )  # fmt: skip
+    return {"note": f"{HOW} More in {FILE}.", "plots": plots}
 
 
 def render(results: Results, found: Tradeoff) -> str:

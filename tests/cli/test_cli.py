@@ -207,9 +207,7 @@ def test_a_preset_runs_with_overrides(cli: Cli, mini: Path, tmp_path: Path) -> N
     assert "limit: 2" in (tmp_path / "run" / "run.yaml").read_text()
 
 
-def test_leaderboards_of_two_runs_apart(
-    cli: Cli, make_list: MakeList, tmp_path: Path
-) -> None:
+def test_leaderboards_of_two_runs_apart(cli: Cli, make_list: MakeList, tmp_path: Path) -> None:
     meta = make_list(2)
     for run in ("a", "b"):
         cli(

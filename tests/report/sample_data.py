@@ -20,6 +20,7 @@ TEXT = (
     "stone walls under heavy clouds she said it was never far to walk before winter"
 )
 WORDS = TEXT.split()
+LEVELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 NAMES = ("recordings", "mamba-16", "mamba-8", "mamba-8-int8", "transformer-s", "espeak")
 RATES = (0.035, 0.045, 0.05, 0.07, 0.16, 0.12)  # word errors of each system
 DROPS = (0.05, 0.005, 0.055, 0.06, 0.09, 0.22)  # how far each lies below the best voice
@@ -49,6 +50,8 @@ def build(systems: int = 3, utterances: int = 24, seed: int = 7) -> dict[str, An
     return {
         "title": "quickstart",
         "created": "2026-11-23T10:00:00Z",
+        "audio": "linked files",
+        "verdicts": "Verdicts read the 90 % interval against margins declared before the numbers.",
         "version": "0.1.0",
         "run": "reports/quickstart",
         "testset": testset,
@@ -56,6 +59,8 @@ def build(systems: int = 3, utterances: int = 24, seed: int = 7) -> dict[str, An
         "figures": [_figure(*figure) for figure in FIGURES],
         "systems": _systems(names, clips),
         "clips": clips,
+        "published": None,
+        "tradeoff": None,
         "notes": ["Intervals are bootstrap intervals over utterances, 2000 resamples, seed 0."],
     }
 
@@ -84,6 +89,7 @@ def _clip(rng: random.Random, system: str, index: int, number: int, text: str) -
         "text": text,
         "audio": f"clips/{system}/{utterance}.flac",
         "prompt": f"prompts/{utterance[:3]}.flac",
+        "ground_truth": f"truth/{utterance}.flac",
         "duration_s": round(0.31 * len(text.split()) * rng.uniform(0.85, 1.2), 2),
         "error": None,
         "values": dict.fromkeys(HEADLINE),
@@ -91,10 +97,14 @@ def _clip(rng: random.Random, system: str, index: int, number: int, text: str) -
         "transcript": None,
         "alignment": None,
         "flags": [],
+        "reasons": {},
+        "second": None,
+        "agree": None,
+        "envelope": "".join(rng.choices(LEVELS, k=100)),
     }
     if index and rng.random() < 0.02:
         clip |= {"error": "could not synthesise: the decoder did not stop in 30 s"}
-        clip |= {"audio": None, "duration_s": None}
+        clip |= {"audio": None, "duration_s": None, "envelope": None}
         return clip
     clip["alignment"] = alignment = _align(rng, text.split(), RATES[index % 6])
     clip["transcript"] = " ".join(heard for _, _, heard in alignment if heard)
@@ -163,6 +173,7 @@ def _estimate(name: str, own: list[dict[str, Any]], base: dict[str, Any] | None)
     if base is not None:
         gap = value - base[name]["value"]
         difference = {"value": gap, "low": gap - half, "high": gap + half, "n": len(values)}
+        difference |= {"margin": None, "verdict": None}
     return {
         "value": value,
         "low": value - half,
@@ -175,7 +186,8 @@ def _estimate(name: str, own: list[dict[str, Any]], base: dict[str, Any] | None)
 def write_audio(folder: Path, data: dict[str, Any], seconds: float = 1.5) -> None:
     """Write a tone for every clip and prompt of `data` under `folder`."""
     time = np.arange(int(16_000 * seconds)) / 16_000
-    paths = sorted({clip[key] for clip in data["clips"] for key in ("audio", "prompt")} - {None})
+    kinds = ("audio", "prompt", "ground_truth")
+    paths = sorted({clip[key] for clip in data["clips"] for key in kinds} - {None})
     for number, name in enumerate(paths):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

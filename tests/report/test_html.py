@@ -16,6 +16,7 @@ from mamtra_eval import pipeline, results
 from mamtra_eval.reader import RunReader
 from mamtra_eval.report import _html_data
 from mamtra_eval.report import html as report
+from mamtra_eval.report._packing import pack
 
 HOSTILE = "</script><img src=x onerror=alert(1)> {{data}} <!-- & \u2028 \u202e😀"
 
@@ -43,9 +44,16 @@ class Outline(HTMLParser):
         self.texts[self.inside] = self.texts.get(self.inside, "") + data
 
 
-def test_carries_the_data_unchanged(sample):
+def _data(text: str) -> dict:
+    """What the page is told."""
+    return json.loads(Outline(text).texts["data"])
+
+
+def test_carries_the_data(sample):
     data = sample.build()
-    assert json.loads(Outline(report.render(data)).texts["data"]) == data
+    found = _data(report.render(data))
+    assert {**found, "clips": None, "texts": None} == {**data, "clips": None, "texts": None}
+    assert found["clips"] == pack(data)["clips"]
 
 
 def test_hostile_texts_add_no_element(sample):
@@ -56,7 +64,7 @@ def test_hostile_texts_add_no_element(sample):
         clip["text"] = clip["transcript"] = clip["utterance"] = HOSTILE
     hostile = Outline(report.render(data))
     assert [tag for tag, _ in hostile.elements] == [tag for tag, _ in plain.elements]
-    assert json.loads(hostile.texts["data"]) == data
+    assert json.loads(hostile.texts["data"]) == pack(data)
     assert HOSTILE in hostile.texts["title"]
 
 
@@ -64,7 +72,7 @@ def test_lone_surrogates_can_be_written(sample):
     data = sample.build()
     data["title"] = data["clips"][0]["text"] = "half \ud83d"
     text = report.render(data).encode("utf-8").decode()
-    assert json.loads(Outline(text).texts["data"])["clips"][0]["text"] == "half \ud83d"
+    assert _data(text)["texts"][0]["text"] == "half \ud83d"
 
 
 def test_escapes_what_could_end_the_element():

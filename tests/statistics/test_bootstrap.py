@@ -120,3 +120,11 @@ def test_differences_are_paired_by_name_whatever_the_order() -> None:
     estimate, n = resampling.differences["d"]
     assert n == 29
     assert estimate == pytest.approx((0.5, 0.5, 0.5))  # constant, so without any spread
+
+
+def test_clusters_are_sums_of_their_rows() -> None:
+    rows = np.array([[1.0, 10], [2, 20], [3, 30], [4, 40]])
+    found = bootstrap.clustered(rows, [7, 2, 7, 2])
+    assert sorted(found.tolist()) == [[4, 40], [6, 60]]
+    alone = bootstrap.clustered(rows, np.arange(4))
+    assert alone.tolist() == rows.tolist()

@@ -78,7 +78,7 @@ function formatDate(iso) {
   return `${date.toISOString().slice(0, 16).replace("T", " ")} UTC`;
 }
 
-// A difference decides only where its interval leaves out zero.
+// By zero alone: a difference decides only where its interval leaves out zero.
 function verdict(figure, difference) {
   if (!difference) return null;
   const { low, high } = difference;

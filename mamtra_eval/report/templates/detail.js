@@ -2,15 +2,14 @@
 
 const FLAGS = ["health", "failures"]; // metrics whose readings of a clip are its flags
 
-const reasonFor = (clip, figure) => clip.failures?.[figure.name] ?? clip.failures?.[figure.metric] ?? null;
+const reasonFor = (clip, figure) => clip.failures[figure.name] ?? clip.failures[figure.metric] ?? null;
 
 // Figures that say something about one clip. The mean and the pooled rate of one metric do not
 // differ there, so a figure that repeats an earlier one of its metric is left out.
 const clipFigures = data.figures.reduce((kept, figure) => {
-  const value = (clip, { name }) => clip.values?.[name] ?? null;
   const repeats = (other) =>
-    other.metric === figure.metric && data.clips.every((clip) => value(clip, other) === value(clip, figure));
-  const measured = data.clips.some((clip) => Object.hasOwn(clip.values ?? {}, figure.name));
+    other.metric === figure.metric && clips.every((clip) => clip.value(other) === clip.value(figure));
+  const measured = Object.hasOwn(data.clips.values, figure.name);
   if (measured && !FLAGS.includes(figure.metric) && !kept.some(repeats)) kept.push(figure);
   return kept;
 }, []);
@@ -21,11 +20,21 @@ const short = (title) => title.split(",")[0];
 const shortTitle = (figure) =>
   clipFigures.filter(({ title }) => short(title) === short(figure.title)).length > 1 ? figure.title : short(figure.title);
 
-const repeated = data.clips.some((clip) => clip.repeat > 0);
+const repeated = clips.some((clip) => clip.repeat > 0);
 const clipName = (clip) =>
   `${clip.utterance}${repeated ? ` #${clip.repeat}` : ""} · ${clip.system}`;
 
-const clipButton = (clip, index) => playButton(clip.audio, `clip:${index}`, clipName(clip));
+const sourceOf = (clip) => ({ key: `clip:${clip.index}`, label: clipName(clip), path: clip.audio });
+const clipButton = (clip) => playButton(sourceOf(clip));
+
+// What an utterance was spoken after: the test set's own recording of it, and the voice's prompt.
+const REFERENCES = {
+  truth: ["Ground truth", "the test set's recording of this utterance", "g"],
+  prompt: ["Prompt", "the voice that was to be spoken with", "p"],
+};
+const referenceOf = (clip, kind) => ({
+  key: `${kind}:${clip[kind]}`, label: `${REFERENCES[kind][0].toLowerCase()} of ${clip.utterance}`, path: clip[kind],
+});
 
 function clipHash(clip) {
   const repeat = clip.repeat > 0 ? `&rep=${clip.repeat}` : "";
@@ -62,40 +71,62 @@ function clipValues(clip) {
   const row = (title, value, bad) => h("div", {}, h("dt", {}, title), h("dd", { class: bad ? "bad" : null }, value));
   const rows = clipFigures.map((figure) => {
     const why = reasonFor(clip, figure);
-    return row(shortTitle(figure), why ?? formatValue(clip.values?.[figure.name], figure.unit), why);
+    return row(shortTitle(figure), why ?? formatValue(clip.value(figure), figure.unit), why);
   });
+  if (compared && partners[clip.index] >= 0) rows.push(row(gapTitle(), gapCell(clip), false));
   const shown = new Set(clipFigures.flatMap(({ name, metric }) => [name, metric]));
-  const others = Object.entries(clip.failures ?? {}).filter(([key]) => !shown.has(key));
+  const others = Object.entries(clip.failures).filter(([key]) => !shown.has(key));
   rows.push(...others.map(([key, why]) => row(key, why, true)));
-  rows.push(row("Duration", formatSeconds(clip.duration_s), false));
+  rows.push(row("Duration", formatSeconds(clip.duration), false));
   return h("dl", { class: "measures" }, rows);
 }
 
 const flagList = (clip) =>
-  (clip.flags ?? []).map((flag) => h("span", { class: "flag", title: clip.reasons?.[flag] ?? null }, flag));
+  clip.flags.map((flag) => h("span", { class: "flag", title: clip.reasons[flag] ?? null }, flag));
 
 const reasonList = (clip) =>
-  Object.entries(clip.reasons ?? {}).map(([flag, why]) => spoken("p", { class: "small" }, `${flag}: ${why}`));
+  Object.entries(clip.reasons).map(([flag, why]) => spoken("p", { class: "small" }, `${flag}: ${why}`));
 
 const errorLine = (clip) =>
   clip.error ? h("p", { class: "error" }, h("span", { class: "pill worse" }, "failed"), " ", clip.error) : null;
 
 // One card per clip of the utterance; the numbers are the keys that play them.
-function compareCard(index, number, isSelf) {
-  const clip = data.clips[index];
+function compareCard(clip, number, isSelf, longest) {
   const values = clipHeadline.map((figure) =>
-    h("span", {}, `${shortTitle(figure)} `, h("b", {}, formatValue(clip.values?.[figure.name], figure.unit))));
+    h("span", {}, `${shortTitle(figure)} `, h("b", {}, formatValue(clip.value(figure), figure.unit))));
+  const gap = compared && !Number.isNaN(gaps[clip.index])
+    ? h("span", {}, `Δ ${shortTitle(compared)} `, h("b", {}, gapCell(clip))) : null;
   const heard = clip.alignment ? wordDiff(clip.alignment)
     : clip.transcript === null ? null : spoken("p", { class: "diff" }, clip.transcript);
-  const head = h("header", {}, clipButton(clip, index),
+  const head = h("header", {}, clipButton(clip),
     h("a", { href: clipHash(clip) }, repeated ? `${clip.system} #${clip.repeat}` : clip.system),
+    clip.system === baseline?.name ? h("span", { class: "pill" }, "baseline") : null,
     number <= 9 ? h("kbd", { title: `Press ${number} to play` }, number) : null);
   return h("li", { class: isSelf ? "card is-self" : "card", "aria-current": isSelf ? "true" : null },
-    head, h("p", { class: "small values" }, values), errorLine(clip), heard);
+    head, waveform(clip, sourceOf(clip), longest), errorLine(clip),
+    h("p", { class: "small values" }, values, gap, h("span", {}, formatSeconds(clip.duration))), heard);
 }
 
-function detail(index, siblings) {
-  const clip = data.clips[index];
+function referenceCard(clip, kind) {
+  if (clip[kind] === null) return null;
+  const [title, about, key] = REFERENCES[kind];
+  return h("li", { class: "reference" }, playButton(referenceOf(clip, kind)),
+    h("div", {}, h("b", {}, title), h("div", { class: "small" }, about)),
+    h("kbd", { title: `Press ${key} to play` }, key));
+}
+
+function listening(clip, siblings) {
+  const longest = Math.max(...siblings.map((index) => clips[index].duration ?? 0));
+  const references = Object.keys(REFERENCES).map((kind) => referenceCard(clip, kind)).filter(Boolean);
+  const cards = siblings.map((index, place) => compareCard(clips[index], place + 1, index === clip.index, longest));
+  const drawn = siblings.some((index) => clips[index].envelope);
+  const scale = drawn ? h("p", { class: "small" }, `Waveforms share one scale of time, 0 to ${formatSeconds(longest)}; click one to play from there.`) : null;
+  return block("Listen: the same utterance by every system",
+    references.length ? h("ul", { class: "references" }, references) : null,
+    h("ol", { class: "cards" }, cards), scale);
+}
+
+function detail(clip, siblings) {
   const reference = block("Reference", spoken("p", { class: "said" }, clip.text));
   const transcript = clip.transcript === null ? null
     : block("Transcript", spoken("p", { class: "said" }, clip.transcript || "(nothing recognised)"));
@@ -103,17 +134,12 @@ function detail(index, siblings) {
   const second = typeof clip.second !== "string" ? null
     : block(`Second recogniser${clip.agree ? ": the same words" : ""}`,
       spoken("p", { class: "said" }, clip.second || "(nothing recognised)"));
-  const play = playButton(clip.prompt, `prompt:${clip.prompt}`, `prompt of ${clip.utterance}`);
-  const prompt = clip.prompt
-    ? block("Prompt", h("p", { class: "inline" }, play, h("code", {}, clip.prompt.startsWith("data:") ? "" : clip.prompt)))
-    : null;
-  const flags = clip.flags?.length ? block("Flags", h("p", { class: "inline" }, flagList(clip)), ...reasonList(clip)) : null;
+  const flags = clip.flags.length ? block("Flags", h("p", { class: "inline" }, flagList(clip)), ...reasonList(clip)) : null;
   const link = h("a", { class: "small", href: clipHash(clip) }, "Link to this clip");
-  const cards = siblings.map((other, place) => compareCard(other, place + 1, other === index));
   return h("div", { class: "detail" },
     errorLine(clip),
     h("div", { class: "columns" },
       h("div", {}, reference, transcript, alignment, second),
-      h("div", {}, block("Measures", clipValues(clip)), flags, prompt, link)),
-    cards.length > 1 ? block("The same utterance by every system", h("ol", { class: "cards" }, cards)) : null);
+      h("div", {}, block("Measures", clipValues(clip)), flags, link)),
+    listening(clip, siblings));
 }

@@ -1,7 +1,6 @@
 // The clip table: filter, sort, pages, selection, unfolding. Only one page of rows is in the DOM.
 
 const PAGE = 50;
-const clips = data.clips;
 const rankOfSystem = new Map(data.systems.map((system, index) => [system.name, index]));
 const systemRank = (clip) => rankOfSystem.get(clip.system) ?? data.systems.length;
 
@@ -10,12 +9,13 @@ const unfolded = new Set();
 let matching = []; // indexes into clips, filtered and sorted
 let selected = -1; // an index into clips
 
-const isFailure = (clip) => clip.error !== null || Object.keys(clip.failures ?? {}).length > 0;
+const isFailure = (clip) => clip.error !== null || Object.keys(clip.failures).length > 0;
 const SHOWS = [
   ["all", "All", () => true],
+  ...(compared ? [["regressions", "Regressions", isRegression]] : []),
   ["failures", "Failures only", isFailure],
   ["errors", "Errors only", (clip) => clip.error !== null],
-  ["flagged", "Flagged", (clip) => clip.flags?.length > 0],
+  ["flagged", "Flagged", (clip) => clip.flags.length > 0],
   ...(clips.some((clip) => clip.agree === false)
     ? [["disputed", "Recognisers disagree", (clip) => clip.agree === false]] : []),
 ];
@@ -56,25 +56,27 @@ function makeColumns() {
     ({ key, title, kind, cell, numbers: Float64Array.from(clips, number) });
   const values = clipHeadline.map((figure) =>
     column(`value:${figure.name}`, shortTitle(figure), "number",
-      (clip) => clip.values?.[figure.name] ?? NaN, (clip) => valueCell(clip, figure)));
+      (clip) => clip.value(figure) ?? NaN, (clip) => valueCell(clip, figure)));
+  const gap = compared ? [column("gap", gapTitle(), "number", ({ index }) => gaps[index], gapCell)] : [];
   return [
     column("utterance", "Utterance", "words", (_, index) => order[index], null),
     column("system", "System", "words", systemRank, (clip) => clip.system),
     ...values,
+    ...gap,
     column("flags", "Flags", "words", weightOfFlags, flagCell),
     column("duration", "Duration", "number",
-      (clip) => clip.duration_s ?? NaN, (clip) => formatSeconds(clip.duration_s)),
+      (clip) => clip.duration ?? NaN, (clip) => formatSeconds(clip.duration)),
   ];
 }
 
 function valueCell(clip, figure) {
   const why = reasonFor(clip, figure);
   if (why) return h("abbr", { class: "bad", title: why }, "no value");
-  return formatValue(clip.values?.[figure.name], figure.unit);
+  return formatValue(clip.value(figure), figure.unit);
 }
 
 function weightOfFlags(clip) {
-  return (clip.error === null ? 0 : 1e3) + (clip.flags?.length ?? 0);
+  return (clip.error === null ? 0 : 1e3) + clip.flags.length;
 }
 
 function flagCell(clip) {
@@ -88,6 +90,23 @@ function haystack(index) {
   haystacks ??= clips.map((clip) =>
     folded([clip.utterance, clip.text, clip.transcript ?? "", clip.error ?? ""].join("\n")));
   return haystacks[index];
+}
+
+// The figure in which clips are compared has changed, or the address names another.
+function showGapColumn() {
+  const column = columns.find(({ key }) => key === "gap");
+  if (!column) return;
+  Object.assign(column, { title: gapTitle(), numbers: gaps });
+  drawHeads();
+  $("by").value = compared.name;
+  $("show").querySelector("[value=regressions] + span small").textContent = ` ${grouped(clips.filter(isRegression).length)}`;
+}
+
+// Regressions are there to be seen from the largest on.
+function choose(show) {
+  state.show = show;
+  if (show === "regressions") Object.assign(state, { sort: "gap", up: compared.higher_is_better });
+  refresh();
 }
 
 function refresh() {
@@ -136,7 +155,8 @@ function draw() {
     : `${grouped(matching.length)} of ${plural(clips.length, "clip")}`;
   drawPagers(first, shown.length);
   drawControls();
-  showProgress();
+  remember();
+  showPlayer();
 }
 
 function drawControls() {
@@ -180,50 +200,6 @@ function turn(page, name) {
   if (below) document.querySelector("table.clips").scrollIntoView();
 }
 
-const cell = (kind, ...content) => h("td", { role: "cell", class: kind }, ...content);
-const cellClass = (column) => `${column.kind} col-${column.key.split(":")[0]}`;
-
-function clipRow(index) {
-  const clip = clips[index];
-  const cells = columns.slice(1).map((column) =>
-    h("td", { role: "cell", class: cellClass(column), "data-title": column.title }, column.cell(clip)));
-  const click = () => {
-    if (!getSelection().isCollapsed) return; // the end of marking some text
-    select(index);
-    toggle(index);
-  };
-  const chosen = index === selected;
-  const kinds = ["clip", chosen && "is-selected", clip.error !== null && "is-failed"];
-  return h("tr", {
-    role: "row", class: kinds.filter(Boolean).join(" "), "data-index": index, tabindex: chosen ? 0 : -1, click,
-  },
-  cell("control", clipButton(clip, index)), nameCell(clip), cells, cell("control last", foldButton(clip, index)));
-}
-
-function nameCell(clip) {
-  const repeat = repeated ? h("span", { class: "small" }, ` #${clip.repeat}`) : null;
-  return cell("name",
-    h("div", { class: "utterance" }, clip.utterance, repeat),
-    spoken("div", { class: "excerpt" }, clip.text),
-    clip.error === null ? null : h("div", { class: "bad message" }, clip.error));
-}
-
-function foldButton(clip, index) {
-  const click = (event) => {
-    event.stopPropagation();
-    select(index);
-    toggle(index);
-  };
-  const open = String(unfolded.has(index));
-  return h("button", {
-    type: "button", class: "fold", "aria-expanded": open, "aria-label": `Details of ${clipName(clip)}`, click,
-  }, s("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, s("path", { d: "M6 3.5 10.5 8 6 12.5" })));
-}
-
-const detailRow = (index) =>
-  h("tr", { role: "row", class: "unfolded" },
-    h("td", { role: "cell", colspan: columns.length + 2 }, detail(index, siblingsOf.get(clips[index].utterance))));
-
 const rowOf = (index) => $("rows").querySelector(`tr.clip[data-index="${index}"]`);
 
 function select(index, focus = false) {
@@ -241,18 +217,12 @@ function toggle(index) {
   if (unfolded.delete(index)) row.nextElementSibling.remove();
   else {
     unfolded.add(index);
+    opened = index;
     row.after(detailRow(index));
-    remember(clipHash(clips[index]));
+    showPlayer();
   }
+  remember();
   row.querySelector(".fold").setAttribute("aria-expanded", String(unfolded.has(index)));
-}
-
-function remember(hash) {
-  try {
-    history.replaceState(null, "", hash);
-  } catch {
-    // some browsers refuse this on file: addresses; the link in the row still works
-  }
 }
 
 function move(by) {
@@ -273,36 +243,25 @@ function clearFilters() {
   refresh();
 }
 
-// Opens the row that `#utt=...&sys=...` names, on whatever page it is.
-function openFromHash() {
-  const wanted = new URLSearchParams(location.hash.slice(1));
-  if (!wanted.has("utt")) return;
-  const index = clips.findIndex((clip) => clip.utterance === wanted.get("utt")
-    && (!wanted.has("sys") || clip.system === wanted.get("sys"))
-    && (!wanted.has("rep") || clip.repeat === Number(wanted.get("rep"))));
-  if (index < 0) return;
-  if (!matching.includes(index)) clearFilters();
-  unfolded.add(index);
-  state.page = Math.floor(matching.indexOf(index) / PAGE);
-  selected = index;
-  draw();
-  select(index, true);
-  rowOf(index).scrollIntoView({ block: "start" });
-}
-
 function drawHeads() {
   const head = (column) =>
     h("th", { scope: "col", role: "columnheader", "data-key": column.key, class: cellClass(column) },
       h("button", { type: "button", class: "sort", click: () => sortBy(column.key) }, column.title));
   const plain = (kind, title) => h("th", { role: "columnheader", class: kind }, said(title));
-  $("columns").append(plain("control", "Play"), ...columns.map(head), plain("control last", "Details"));
-  $("sortby").append(...columns.flatMap(({ key, title }) => [
+  $("columns").replaceChildren(plain("control", "Play"), ...columns.map(head), plain("control last", "Details"));
+  $("sortby").replaceChildren(...columns.flatMap(({ key, title }) => [
     h("option", { value: `${key} up` }, `${title} ↑`),
     h("option", { value: `${key} down` }, `${title} ↓`),
   ]));
-  $("sortby").addEventListener("change", (event) => {
-    const [key, way] = event.target.value.split(" ");
-    sortBy(key, way === "up");
+}
+
+function drawComparison() {
+  $("by").parentElement.hidden = !compared;
+  $("by").append(...comparable.map((figure) => h("option", { value: figure.name }, shortTitle(figure))));
+  $("by").addEventListener("change", (event) => {
+    compareBy(event.target.value);
+    showGapColumn();
+    choose(state.show);
   });
 }
 
@@ -313,10 +272,6 @@ function drawFilters() {
   };
   $("systems").append(...data.systems.map(({ name }) =>
     h("button", { type: "button", class: "chip", value: name, click: () => flip(name) }, name)));
-  const choose = (key) => {
-    state.show = key;
-    refresh();
-  };
   $("show").append(...SHOWS.map(([key, title, test]) => {
     const count = key === "all" ? null : h("small", {}, ` ${grouped(clips.filter(test).length)}`);
     const input = h("input", { type: "radio", name: "show", value: key, change: () => choose(key) });
@@ -327,6 +282,12 @@ function drawFilters() {
 function startExplorer() {
   drawHeads();
   drawFilters();
+  drawComparison();
+  showGapColumn();
+  $("sortby").addEventListener("change", (event) => {
+    const [key, way] = event.target.value.split(" ");
+    sortBy(key, way === "up");
+  });
   $("query").addEventListener("input", (event) => {
     state.query = event.target.value;
     refresh();
@@ -337,4 +298,5 @@ function startExplorer() {
     if (row && Number(row.dataset.index) !== selected) select(Number(row.dataset.index));
   });
   refresh();
+  setTimeout(() => haystack(0), 300); // ready before the first search, after the first paint
 }

@@ -1,4 +1,4 @@
-// The header's facts, the forest plots, the leaderboard and its footnotes.
+// The header's facts, the forest plots and the footnotes.
 
 const ROW = 30; // height of one system in a forest plot, as in report.css
 
@@ -14,6 +14,7 @@ function drawFacts() {
     ["Created", h("time", { datetime: data.created }, formatDate(data.created))],
     ["Version", data.version],
     ["Run", data.run],
+    ...(data.audio ? [["Audio", data.audio]] : []),
   ];
   $("facts").append(
     ...facts.map(([term, value]) => h("div", {}, h("dt", {}, term), h("dd", {}, ...[value].flat()))),
@@ -119,119 +120,6 @@ function drawPlots() {
     h("span", {},
       s("svg", { viewBox: "-8 -8 16 16", class: `point ${mark}`, "aria-hidden": "true" }, s("path", { d })),
       mark)));
-}
-
-const columnHead = (...content) => h("th", { scope: "col", role: "columnheader" }, ...content);
-
-// A table that scrolls by itself where it is too wide for the window.
-const board = (title, heads, body) =>
-  h("div", { class: "scroll", role: "region", "aria-label": title, tabindex: 0 },
-    h("table", { class: "board", role: "table" },
-      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, heads)), body));
-
-function leaderboard(shown) {
-  const order = { figure: shown[0] ?? null, best: true };
-  const body = h("tbody", { role: "rowgroup" });
-  const draw = () => {
-    body.replaceChildren(...ranked(order).map((system) => boardRow(system, shown)));
-    heads.forEach((head, index) => {
-      const up = order.best !== shown[index].higher_is_better;
-      head.setAttribute("aria-sort",
-        order.figure !== shown[index] ? "none" : up ? "ascending" : "descending");
-    });
-  };
-  const choose = (figure) => {
-    order.best = order.figure === figure ? !order.best : true;
-    order.figure = figure;
-    draw();
-  };
-  const heads = shown.map((figure) =>
-    columnHead(h("div", { class: "head" },
-      h("button", { type: "button", class: "sort", click: () => choose(figure) }, figure.title), footnote(figure))));
-  draw();
-  return board("Leaderboard", [columnHead("System"), ...heads, columnHead("Clips")], body);
-}
-
-// The other figures, one row each: there are more of them than of systems.
-function figureTable(shown) {
-  const rows = shown.map((figure) => h("tr", { role: "row" },
-    h("th", { scope: "row", role: "rowheader" }, h("div", { class: "head" }, figure.title, footnote(figure))),
-    data.systems.map((system) => boardCell(system, figure, system.name))));
-  const heads = data.systems.map((system) => columnHead(system.name));
-  return board("More figures", [columnHead("Figure"), ...heads], h("tbody", { role: "rowgroup" }, rows));
-}
-
-function ranked({ figure, best }) {
-  if (!figure) return data.systems;
-  const sign = (figure.higher_is_better ? -1 : 1) * (best ? 1 : -1);
-  const value = (system) => system.figures[figure.name]?.value ?? null;
-  return [...data.systems].sort((a, b) => {
-    const [x, y] = [value(a), value(b)];
-    if (x === null || y === null) return (x === null) - (y === null);
-    return sign * (x - y);
-  });
-}
-
-function boardRow(system, shown) {
-  const tag = system.is_baseline ? h("span", { class: "pill" }, "baseline") : null;
-  const about = system.kind === system.target ? system.kind : `${system.kind} · ${system.target}`;
-  const good = system.clips - system.clips_failed;
-  const count = system.clips_failed
-    ? h("span", { class: "bad" }, `${grouped(good)}/${grouped(system.clips)}`, said(" without a failure"))
-    : grouped(system.clips);
-  return h("tr", { role: "row" },
-    h("th", { scope: "row", role: "rowheader" },
-      h("div", { class: "system-name" }, h("span", {}, system.name), tag), h("div", { class: "small" }, about)),
-    shown.map((figure) => boardCell(system, figure)),
-    h("td", { role: "cell", "data-title": "Clips" }, count));
-}
-
-function boardCell(system, figure, title = figure.title) {
-  const estimate = system.figures[figure.name] ?? null;
-  const attributes = { role: "cell", "data-title": title };
-  if (!estimate) return h("td", attributes, "—");
-  const interval = h("span", { class: "small" }, formatInterval(estimate, figure.unit));
-  const count = h("span", { class: estimate.n_failed ? "bad" : null }, formatCount(estimate, system.clips));
-  const value = h("div", { class: "estimate" },
-    h("b", {}, formatValue(estimate.value, figure.unit)),
-    estimate.value === null ? null : interval,
-    h("span", { class: "small line" }, "n ", count));
-  return h("td", attributes, value, change(figure, estimate.difference));
-}
-
-function change(figure, difference) {
-  const judged = verdict(figure, difference);
-  if (!judged) return null;
-  const title = `Difference to ${baseline?.name ?? "the baseline"} on ${plural(difference.n, "utterance")}`;
-  return h("div", { class: "change", title },
-    h("span", {}, formatDifference(difference, figure.unit)),
-    h("span", { class: `pill ${judged}` }, judged),
-    h("span", { class: "small line" }, formatInterval(difference, figure.unit, true)));
-}
-
-function costTable() {
-  const made = data.systems.filter((system) => system.costs);
-  const rows = made.map((system) => h("tr", { role: "row" },
-    h("th", { scope: "row", role: "rowheader" }, system.name),
-    system.costs.map((shown, index) => h("td", { role: "cell", "data-title": data.costs.titles[index] }, shown))));
-  const heads = data.costs.titles.map((title) => columnHead(title));
-  return board("Cost", [columnHead("System"), ...heads], h("tbody", { role: "rowgroup" }, rows));
-}
-
-function drawLeaderboard() {
-  $("leaderboard").append(leaderboard(headline));
-  if (data.systems.some((system) => system.costs)) {
-    $("leaderboard").append(h("h3", {}, "Cost"), h("p", { class: "caption" }, data.costs.note), costTable());
-  }
-  const others = data.figures.filter((figure) => !headline.includes(figure));
-  if (others.length) {
-    $("leaderboard").append(h("details", { class: "more" },
-      h("summary", {}, `${plural(others.length, "more figure")}`), figureTable(others)));
-  }
-  const levels = new Set(data.systems.flatMap((x) => Object.values(x.figures).map((f) => f.level)));
-  const level = [...levels].filter(Boolean).map((x) => `${+(x * 100).toFixed(2)}\u00a0%`).join(" and ");
-  const against = baseline ? ` Differences are to ${baseline.name}; undecided where the interval holds 0.` : "";
-  $("leaderboard-caption").textContent = `${level ? `Brackets are ${level} intervals.` : ""}${against}`;
 }
 
 function drawFootnotes() {

@@ -16,6 +16,7 @@ function startTheme() {
   const show = () => {
     if (theme === "auto") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = theme;
+    document.dispatchEvent(new Event("themechange"));
     $("theme").textContent = `Theme: ${theme}`;
   };
   $("theme").addEventListener("click", () => {
@@ -27,7 +28,8 @@ function startTheme() {
 }
 
 const KEYS = {
-  move: ["j", "k"], play: ["space"], details: ["enter"], "play that system": ["1–9"], search: ["/"], close: ["esc"],
+  move: ["j", "k"], play: ["space"], details: ["enter"], "play that system": ["1–9"],
+  "ground truth": ["g"], prompt: ["p"], regressions: ["r"], search: ["/"], close: ["esc"],
 };
 
 function drawKeys() {
@@ -39,7 +41,12 @@ function playSelected(number = null) {
   const siblings = siblingsOf.get(clips[selected]?.utterance) ?? [];
   const index = number === null ? selected : siblings[number - 1];
   const clip = clips[index];
-  if (clip?.audio) toggleSource({ key: `clip:${index}`, label: clipName(clip), path: clip.audio });
+  if (clip && clip.audio !== null) toggleSource(sourceOf(clip));
+}
+
+function playReference(kind) {
+  const clip = clips[selected];
+  if (clip && clip[kind] !== null) toggleSource(referenceOf(clip, kind));
 }
 
 const inTable = (target) => target.matches("tr.clip");
@@ -52,6 +59,9 @@ function handleKey(event) {
   if (target.matches("input:not([type=radio]), select, textarea")) return;
   const actions = {
     "/": () => { $("query").focus(); $("query").select(); },
+    g: () => playReference("truth"),
+    p: () => playReference("prompt"),
+    r: compared && (() => choose(state.show === "regressions" ? "all" : "regressions")),
     j: () => move(target === document.body ? 0 : 1),
     k: () => move(-1),
     ArrowDown: inTable(target) && (() => move(1)),
@@ -76,7 +86,9 @@ function leave(target) {
 startTheme();
 drawFacts();
 drawPlots();
+drawTradeoff();
 drawLeaderboard();
+drawPublished();
 drawFootnotes();
 drawKeys();
 startPlayer();
