@@ -31,7 +31,8 @@ failures. What is shown (filter, order, search) stands in the address, so that i
     published   None, or numbers that were not measured here: note, reasons: [str], and rows:
                 system, values (by figure: value, unit, text), source, date, against ([system,
                 figure, verdict])
-    tradeoff    None, or note and plots: title, svg_light, svg_dark, alt (optional)
+    tradeoff    None, or note and plots: title, svg_light, svg_dark; alt and panels, the number
+                side by side, are optional
 
 Of a clip, everything after `repeat` may be left out. `audio`, `prompt` and `ground_truth` are plain
 paths relative to the HTML file, not percent-encoded; `data:` and `file:` addresses are taken as

@@ -60,6 +60,7 @@ def data(results: Results) -> dict[str, Any] | None:
     plots = [
         {
             "title": f"{saving.title}: saved against lost",
+            "panels": min(_plots.MAX_PANELS, len(found.losses)),
             "alt": " ".join(_front(panel) for panel in found.panels[saving.key]),
             **{f"svg_{t}": _plots.savings(found, saving, t, "svg").decode() for t in _plots.THEMES},
         }

@@ -15,13 +15,20 @@ function svgUrl(text) {
 function drawTradeoff() {
   const { note, plots = [] } = data.tradeoff ?? {};
   if (!plots.length) return;
-  const images = plots.map((plot) => h("img", { alt: plot.alt ?? plot.title }));
+  const images = plots.map((plot) => {
+    const image = h("img", { alt: plot.alt ?? plot.title });
+    // Panels side by side stay legible on a phone: the frame scrolls then.
+    image.style.setProperty("--least", 240 * (plot.panels ?? 1));
+    image.style.setProperty("--most", Math.max(560, 390 * (plot.panels ?? 1)));
+    return image;
+  });
   const show = () => images.forEach((image, index) => {
     image.src = svgUrl(isDark() ? plots[index].svg_dark : plots[index].svg_light);
   });
   $("tradeoff").append(h("h3", {}, "Trade-off"), note ? h("p", { class: "caption" }, note) : "",
     h("div", { class: "pictures" }, plots.map((plot, index) =>
-      h("figure", { class: "plot" }, h("figcaption", {}, plot.title), images[index]))));
+      h("figure", { class: "plot" }, h("figcaption", {}, plot.title),
+        h("div", { class: "pan", tabindex: 0, role: "group", "aria-label": plot.title }, images[index])))));
   $("tradeoff").hidden = false;
   show();
   darkness.addEventListener("change", show);

@@ -56,7 +56,8 @@ function axisOf(figure, estimates) {
   const label = (tick) => tick.toFixed(decimals) + (figure.unit === "fraction" ? "\u00a0%" : "");
   return {
     at: (value) => place(scaled(value, figure.unit)),
-    ticks: ticks.map((tick) => [place(tick), label(tick)]),
+    // Of many, every other has a label: in percent they would touch.
+    ticks: ticks.map((tick, index) => [place(tick), ticks.length > 5 && index % 2 ? "" : label(tick)]),
   };
 }
 
