@@ -8,6 +8,7 @@ apart, which is not the same as equal: more utterances may tell them.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -28,7 +29,7 @@ class Ranking:
 
     Attributes:
         order: names, the best first; systems without a value are left out.
-        ranks: by name; one more than the number of systems that are told apart as better.
+        ranks: by name; one more than the number of systems above that it shares no letter with.
         letters: by name; systems that share one are not told apart.
         pairs: number of comparisons.
         alpha: chance of any false difference among them.
@@ -67,11 +68,13 @@ def rank(results: Results, metric: str, figure: Figure) -> Ranking | None:
     adjusted = holm(list(sign_flip_ps(table, seed=results.statistics["seed"])))
     alpha = 1.0 - results.level
     differs = {frozenset(pair): bool(p <= alpha) for pair, p in zip(pairs, adjusted, strict=True)}
+    letters = tie_groups(order, differs)
+    groups = {name: {*re.findall(r"[a-z]\d*", letters[name])} for name in order}
     ranks = {
-        name: 1 + sum(differs[frozenset((name, better))] for better in order[:place])
+        name: 1 + sum(not groups[name] & groups[better] for better in order[:place])
         for place, name in enumerate(order)
     }
-    return Ranking(figure, tuple(order), ranks, tie_groups(order, differs), len(pairs), alpha)
+    return Ranking(figure, tuple(order), ranks, letters, len(pairs), alpha)
 
 
 def of_headline(results: Results) -> Ranking | None:

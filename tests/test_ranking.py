@@ -51,7 +51,7 @@ def test_the_leaderboard_shows_it(found: results.Results) -> None:
     text = leaderboard.render(found)
     assert "Rank by WER, mean of utterances: one more than" in text
     assert "| 1 ab | gap | 10.0 % [" in text
-    assert "| 3 b | far |" in text  # not told from gap: it is worse than two
+    assert "| 3 b | far |" in text  # a and b have no letter of it, gap has
     assert "6 pairs with Holm's correction, 5 %" in text
 
 

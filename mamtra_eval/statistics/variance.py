@@ -108,6 +108,7 @@ def split(values: npt.ArrayLike) -> Split:
 def _components(table: Array) -> dict[str, float]:
     """The equations of the header, solved; a mean square that the design lacks is 0 in them."""
     a, b, c = table.shape
+    table = table - table[0, 0, 0]  # so that equal readings have no variance to the last digit
     clip, pair = table.mean(axis=2, keepdims=True), table.mean(axis=1, keepdims=True)
     utterance = clip.mean(axis=1, keepdims=True)
     recogniser, grand = pair.mean(axis=0, keepdims=True), table.mean()

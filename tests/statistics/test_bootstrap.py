@@ -128,3 +128,35 @@ def test_clusters_are_sums_of_their_rows() -> None:
     assert sorted(found.tolist()) == [[4, 40], [6, 60]]
     alone = bootstrap.clustered(rows, np.arange(4))
     assert alone.tolist() == rows.tolist()
+
+
+def test_clusters_by_hand() -> None:
+    columns = [[1, 4], [1, 2], [3, 6], [1, 3]]
+    found = bootstrap.clustered(columns, ["anna", "ben", "cleo", "ben"])
+    np.testing.assert_array_equal(found, [[1, 4], [2, 5], [3, 6]])
+    with pytest.raises(ValueError, match="not \\(4, 2\\) and \\(3,\\)"):
+        bootstrap.clustered(columns, [0, 1, 2])
+
+
+def test_clusters_of_one_are_drawn_as_utterances_are() -> None:
+    columns = np.random.default_rng(11).gamma(0.5, 0.1, size=(40, 2))
+    again = bootstrap.clustered(columns, np.arange(40))
+    np.testing.assert_array_equal(again, columns)
+    drawn = [bootstrap.resample(rows, resamples=300, seed=1) for rows in (columns, again)]
+    np.testing.assert_array_equal(*drawn)
+
+
+def test_speakers_that_differ_make_the_interval_wider() -> None:
+    rng = np.random.default_rng(12)
+    values = rng.normal(size=(40, 1)) + rng.normal(size=(40, 10))  # 40 speakers, 10 utterances each
+    columns = np.stack([values.ravel(), np.ones(400)], axis=1)
+    speakers = bootstrap.clustered(columns, np.repeat(np.arange(40), 10))
+    found = []
+    for rows in (columns, speakers):
+        sums = bootstrap.resample(rows, resamples=4000)
+        found.append(bootstrap.interval(sums[:, 0] / sums[:, 1], len(rows)))
+    by_utterance, by_speaker = found
+    assert by_speaker.value == pytest.approx(by_utterance.value)
+    # Variances of the mean: (1 + 1) / 400 and (1 + 1/10) / 40, whose roots are 1 : 2.35.
+    widths = [one.high - one.low for one in found]
+    assert widths[1] / widths[0] == pytest.approx(2.35, rel=0.2)

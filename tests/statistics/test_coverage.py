@@ -1,11 +1,30 @@
-"""How often a 95 % interval holds the truth: 2,000 seeded trials of 1,000 utterances each.
+"""How often a 95 % interval holds the truth: 2,000 seeded trials of 2,020 utterances each.
 
-Rates are as of words: three utterances in four without an error, a few with many. The truth is
-known in closed form. One resampling a trial serves all figures, as in a report.
+So many has Seed-TTS-eval's Chinese list. Rates are as of words: three utterances in four without an
+error, a few with many. The truth is known in closed form. One resampling a trial serves all
+figures, as in a report.
 
-Measured once with 10,000 trials of 999 resamples (percent; Monte Carlo sd 0.2):
+Measured with 10,000 trials (percent; Monte Carlo sd 0.2; 599 resamples at 2,020, 999 below; 3,000
+trials at 300 and 100)::
 
-MEASURED
+    n       method       score  rate  pooled  difference  pooled difference
+    2,020   percentile   94.7   94.5  94.6    94.7        94.6
+            bca          94.7   94.4  94.6    94.5        94.4
+            closed form  95.1   94.8  94.9    95.2        95.1
+    1,000   percentile   95.1   93.9  94.0    94.8        94.5
+            bca          94.9   94.3  94.1    94.2        94.0
+            closed form  95.3   93.9  94.1    95.1        95.0
+    300     percentile   95.0   93.4  93.7    94.2        94.3
+            bca          94.5   94.4  94.0    92.7        93.0
+            closed form  95.3   93.1  93.2    95.1        95.5
+    100     percentile   94.0   90.8  90.5    92.0        92.3
+            bca          93.5   92.8  92.5    88.3        89.1
+            closed form  94.6   90.4  89.8    95.3        95.8
+
+So of a hundred skewed utterances no interval of a rate is wide enough; BCa is the best for rates
+there and the worst for sparse differences, for which the closed form is best. Of a mean over 60
+speakers with 10 utterances each: 71.7 by utterances, 94.1 by speakers, 95.1 by speakers in closed
+form; over 20 speakers 71, 92.4 and 94.9.
 """
 
 from __future__ import annotations
@@ -18,7 +37,7 @@ import pytest
 from mamtra_eval.statistics import bca, bootstrap, closed_form
 from mamtra_eval.statistics.bootstrap import Array, Estimate
 
-TRIALS, UTTERANCES, RESAMPLES = 2000, 1000, 999
+TRIALS, UTTERANCES, RESAMPLES = 2000, 2020, 599
 ERRING, SHAPE, SCALE = 0.25, 0.8, 0.12
 """Share of utterances with errors, and the gamma distribution of their rates."""
 MORE, LOST = 0.1, 0.05
@@ -30,7 +49,7 @@ METHODS = ("percentile", "bca", "closed form")
 
 
 def _columns(rng: np.random.Generator, n: int) -> Array:
-    """Columns (n, 9): score, one; rate, one; errors, words; errors, words of another; rate."""
+    """Columns (n, 7): score, one, errors, words, another's errors, rate, another's rate."""
     words = 5.0 + rng.poisson(6, n)
     rates = (rng.random(n) < ERRING) * rng.gamma(SHAPE, SCALE, n)
     worse = rates + (rng.random(n) < MORE) * rng.gamma(SHAPE, LOST, n)
