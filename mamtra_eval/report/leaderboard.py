@@ -158,8 +158,8 @@ def _ranks(ranked: Ranking | None) -> list[str]:
     return [
         f"Rank by {escape(ranked.figure.title or ranked.figure.name)}: one more than the number of "
         "systems above that share no letter with it. Systems that share a letter are not told "
-        f"apart, which is not the same as equal (paired sign-flip permutation tests, {ranked.pairs} pairs "
-        f"with Holm's correction, {100 * ranked.alpha:g} %).",
+        "apart, which is not the same as equal (paired sign-flip permutation tests, "
+        f"{ranked.pairs} pairs with Holm's correction, {100 * ranked.alpha:g} %).",
         "",
     ]
 
