@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from conftest import Cli
 from hypothesis import given
 from hypothesis import strategies as st
 from written_runs import run
@@ -21,6 +22,7 @@ from mamtra_eval.report import tradeoff as report
 from mamtra_eval.rundata import RunData
 from mamtra_eval.store import Store
 
+Cli = Callable[..., subprocess.CompletedProcess[str]]
 TRANSFORMER = {"t": 24, "a": 12, "b": 6, "c": 2}
 DROPPED = {"t": 0, "a": 0, "b": 2, "c": 1}
 
