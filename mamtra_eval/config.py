@@ -21,6 +21,7 @@ from mamtra_eval.errors import UserError, unknown_name
 
 MAX_TIMEOUT_S = 7 * 86400.0
 MAX_RESAMPLES = 1_000_000
+MAX_CONTEXT = 1_000_000_000
 MODES = ("strict", "fast")
 DEFAULT_MARGINS = {"wer": 0.005, "wer_pooled": 0.005, "similarity": 0.01, "utmos": 0.1}
 """Largest losses that still count as none, by figure and in its unit (rates as fractions)."""
@@ -163,6 +164,8 @@ def _check(config: RunConfig, where: str) -> None:
         recipes.find(config.recipe)
     if config.statistics.resamples > MAX_RESAMPLES:
         raise UserError(f"statistics.resamples must be at most {MAX_RESAMPLES}", where=where)
+    if config.context > MAX_CONTEXT:
+        raise UserError(f"context must be at most {MAX_CONTEXT:,} tokens", where=where)
     bounds: list[tuple[str, float | None, float]] = [
         ("limit", config.limit, 1),
         ("repeats", config.repeats, 1),

@@ -25,7 +25,9 @@ def merge(runs: Sequence[RunData]) -> RunData:
     for other in runs[1:]:
         _check(first, other)
     names = _run_names(runs)
-    renamed = [_renamed(run, _taken(runs[:place]), names[place]) for place, run in enumerate(runs)]
+    renamed: list[RunData] = []
+    for run, name in zip(runs, names, strict=True):
+        renamed.append(_renamed(run, _taken(renamed), name))
     metrics = _metrics(renamed)
     signatures = {metric.name: metric.signature for metric in metrics}
     return replace(

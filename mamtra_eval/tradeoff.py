@@ -44,13 +44,16 @@ class Saving:
 
 @dataclass(frozen=True)
 class Point:
-    """One variant in one panel; ``loss`` is signed as the figure's difference is."""
+    """One variant in one panel; ``loss`` is signed as the figure's difference is.
+
+    ``told_apart`` is of the variant and the one that dominates it; ``None`` if not tested.
+    """
 
     system: str
     saved: float
     loss: Estimate
     dominated_by: str | None
-    told_apart: bool
+    told_apart: bool | None
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,10 @@ class Panel:
 
 @dataclass(frozen=True)
 class Trend:
-    """How a figure moves from no Mamba-2 layer to the most that were tried.
+    """How a figure moves from the fewest Mamba-2 layers to the most that were tried.
 
     Attributes:
-        share: of Mamba-2 layers, the most that were tried.
+        least, share: of Mamba-2 layers, the fewest and the most that were tried.
         linear: how far the straight line goes.
         isotonic: how far the monotone fit goes.
         p: of a monotone fit that goes as far, if all variants were alike.
@@ -82,6 +85,7 @@ class Trend:
     """
 
     figure: Figure
+    least: float
     share: float
     linear: Estimate
     isotonic: Estimate
@@ -123,9 +127,10 @@ def build(results: Results, context: int) -> Tradeoff | None:
         return None
     losses = _losses(results, variants)
     savings = _savings(baseline, variants, context)
-    names = [system.row.name for system in (baseline, *variants)]
+    spoken = [variant for variant in variants if variant.n_done]  # one that failed has no trend
+    names = [system.row.name for system in (baseline, *spoken)]
     tables = {figure.name: Paired(results, metric, figure, names) for metric, figure in losses}
-    together, plane = _together(results, [figure for _, figure in losses], tables, variants)
+    together, plane = _together(results, [figure for _, figure in losses], tables, spoken)
     return Tradeoff(
         baseline=baseline.row.name,
         context=context,
@@ -142,7 +147,7 @@ def build(results: Results, context: int) -> Tradeoff | None:
         trends=tuple(
             found
             for _, figure in losses
-            if (found := _trend(results, figure, tables[figure.name], [baseline, *variants]))
+            if (found := _trend(results, figure, tables[figure.name], [baseline, *spoken]))
         ),
         plane=plane,
         together=together,
@@ -202,11 +207,16 @@ def _panel(
     points = []
     for name, loss in losses.items():
         better = _dominating(name, places)
-        apart = better is not None and table.told_apart(name, better)
+        apart = table.told_apart(name, better) if better is not None else None
         points.append(Point(name, saving.saved[name], loss, better, apart))
     front = [name for name in places if _dominating(name, places) is None]
     front.sort(key=lambda name: places[name])
-    return Panel(figure, tuple(points), tuple(front), _line(saving, table, [*places]))
+    return Panel(
+        figure,
+        tuple(points),
+        tuple(front),
+        _line(saving, table, [name for name in places if name in table.moved]),
+    )
 
 
 def _dominating(name: str, places: dict[str, tuple[float, float]]) -> str | None:
@@ -250,7 +260,9 @@ def _trend(
         values, shares, rising=not figure.higher_is_better, seed=settings["seed"],
         clusters=table.clusters,
     )  # fmt: skip
-    return Trend(figure, max(shares), _times(slope, reach), rise, p, len(table.utterances))
+    return Trend(
+        figure, min(shares), max(shares), _times(slope, reach), rise, p, len(table.utterances)
+    )
 
 
 def _times(estimate: Estimate, factor: float) -> Estimate:

@@ -105,5 +105,5 @@ def _reports(store: RunReader) -> Iterator[Difference]:
         reports[tradeoff.FILE] = tradeoff.render(found, family)
     for name, text in reports.items():
         path: Path = store.folder / name
-        if path.is_file() and path.read_text(encoding="utf-8") != text:
+        if path.is_file() and path.read_text(encoding="utf-8", errors="replace") != text:
             yield Difference("report", name, "is not what the rows give")

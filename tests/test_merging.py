@@ -40,6 +40,8 @@ def test_a_name_that_is_taken_gets_its_runs(tmp_path: Path) -> None:
     runs = [run(tmp_path / name, {"t": 0}) for name in "abc"]
     names = [system.row.name for system in merged(*runs).systems]
     assert names == ["t", "t of b/out", "t of c/out"]
+    thrice = [system.row.name for system in merged(runs[0], runs[0], runs[0]).systems]
+    assert thrice == ["t", "t of out", "t of out (3)"]
     # Folders of the same name are told apart; the same run twice is the same system twice.
     twice = merged(runs[0], runs[0])
     assert [system.row.name for system in twice.systems] == ["t", "t of out"]

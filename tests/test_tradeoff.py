@@ -179,13 +179,13 @@ def test_names_are_taken_literally(data: RunData) -> None:
     )
     path = report.write(found)
     assert path is not None
-    assert "| $x$ &lt;b&gt;\\|\\* |" in path.read_text()
+    assert "| \\$x\\$ &lt;b&gt;\\|\\* |" in path.read_text()
 
 
 def test_the_command(data: RunData, cli: Cli) -> None:
     done = cli("tradeoff", data.folder)
     assert done.returncode == 2
-    assert "no family to weigh" in done.stderr
+    assert "nothing to weigh" in done.stderr
     with Store(data.folder) as store:
         store.set_meta("footprints", {name: asdict(one) for name, one in _forms().items()})
     assert cli("tradeoff", data.folder, "--context", "64").returncode == 0
@@ -197,3 +197,42 @@ def test_a_context_is_of_the_run(tmp_path: Path) -> None:
     assert run(tmp_path / "a", {"t": 0}, context=77).context == 77
     with pytest.raises(UserError, match="context must be at least 1"):
         run(tmp_path / "b", {"t": 0}, context=0)
+
+
+def test_a_variant_without_clips_takes_nothing_from_the_others(data: RunData) -> None:
+    readings = {key: one for key, one in data.readings.items() if key[0].system != "b"}
+    clips = tuple(
+        replace(c, status="failed", path=None) if c.key.system == "b" else c for c in data.clips
+    )
+    left = results.assemble(replace(data, readings=readings, clips=clips))
+    found = tradeoff.build(left, 1024)
+    assert found is not None
+    [panel] = found.panels["cache"]
+    assert {point.system for point in panel.points} == {"a", "c"}
+    assert found.trends[0].n == 30
+    assert "over the 30 utterances that all variants with clips have" in report.render(left, found)
+
+
+def test_what_was_not_tested_is_not_called_alike(data: RunData) -> None:
+    ids = [utterance.id for utterance in data.utterances]
+    half = {("b", u) for u in ids[:15]} | {("c", u) for u in ids[15:]}
+    readings = {
+        key: one
+        for key, one in data.readings.items()
+        if (key[0].system, key[0].utterance) not in half
+    }
+    left = results.assemble(replace(data, readings=readings))
+    found = tradeoff.build(left, 1024)
+    assert found is not None
+    text = report.render(left, found)
+    assert "b dominated by c (not tested: too few utterances that both have)" in text
+    assert "(15/30)" in text
+
+
+def test_the_command_keeps_its_context_for_verify(data: RunData, cli: Cli) -> None:
+    with Store(data.folder) as store:
+        store.set_meta("footprints", {name: asdict(one) for name, one in _forms().items()})
+    assert cli("tradeoff", data.folder, "--context", "64").returncode == 0
+    with Store(data.folder) as store:
+        assert store.meta("context") == 64
+    assert cli("tradeoff", data.folder, "--context", "9" * 300).returncode == 2

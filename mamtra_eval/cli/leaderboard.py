@@ -30,7 +30,10 @@ def leaderboard(
             data.append(rundata.read(store))
     groups = [[one] for one in data] if apart else [data]
     text = "\n".join(
-        markdown.render(results.assemble(merging.merge(group)), footnotes=f"{number}-")
+        markdown.render(
+            results.assemble(merging.merge(group)),
+            footnotes=f"{number}-" if len(groups) > 1 else "",
+        )
         for number, group in enumerate(groups, start=1)
     )
     _write(text, out)

@@ -34,7 +34,7 @@ def report(
     from mamtra_eval.reader import RunReader
     from mamtra_eval.report import html
 
-    _check_embedding(embed, utterances)
+    _check_embedding(embed, utterances, limit_mb)
     _draw_waveforms(run)
     with RunReader(run) as store:
         found = results.collect(store)
@@ -48,9 +48,11 @@ def report(
     typer.echo("\n".join(paths))
 
 
-def _check_embedding(embed: bool, utterances: int | None) -> None:
+def _check_embedding(embed: bool, utterances: int | None, limit_mb: float) -> None:
     from mamtra_eval.errors import UserError
 
+    if not limit_mb > 0:
+        raise UserError(f"--embed-limit-mb must be above 0, not {limit_mb:g}")
     if utterances is not None and not embed:
         raise UserError("--embed-utterances is of no use without --embed", fix="Add --embed.")
 

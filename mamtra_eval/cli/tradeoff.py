@@ -8,12 +8,19 @@ from typing import Annotated
 
 import typer
 
+from mamtra_eval.config import MAX_CONTEXT
+
 
 def tradeoff(
     run: Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A folder that evaluate wrote.")],
     context: Annotated[
         int | None,
-        typer.Option("--context", min=1, help="Tokens at which caches and FLOP are told."),
+        typer.Option(
+            "--context",
+            min=1,
+            max=MAX_CONTEXT,
+            help="Tokens at which caches and FLOP are told; the run keeps it.",
+        ),
     ] = None,
 ) -> None:
     """Write tradeoff.md and its plots anew: savings against losses, the Pareto front, trends."""
@@ -21,16 +28,21 @@ def tradeoff(
     from mamtra_eval.errors import UserError
     from mamtra_eval.reader import RunReader
     from mamtra_eval.report import tradeoff as report
+    from mamtra_eval.store import Store
 
     with RunReader(run) as store:
         found = results.collect(store)
+    if context is not None:
+        with Store(run) as store, store.lock():
+            store.set_meta("context", context)  # what verify finds in the report
     path = report.write(replace(found, context=context or found.context))
     if path is None:
         raise UserError(
-            "no family to weigh: it takes a baseline and a variant whose closed form is known, and "
-            "a figure in which they differ",
+            "nothing to weigh: it takes a baseline and a variant whose closed form is known (mini "
+            "or a checkpoint), both with readings, and a figure in which they differ",
             where=str(run),
-            fix="Evaluate, say, teacher=mini 1-3=mini:1:3 with --baseline teacher. A run of an "
-            "earlier version learns the closed form when evaluate is called on it once more.",
+            fix="Finish the run with evaluate, or evaluate, say, teacher=mini 1-3=mini:1:3 with "
+            "--baseline teacher. A run of an earlier version learns the closed form when evaluate "
+            "is called on it once more.",
         )
     typer.echo(str(path))

@@ -27,6 +27,8 @@ def verify(
         for one in found:
             typer.echo(f"{one.kind} {one.name}: {one.what}")
     else:
-        typer.echo(f"Nothing changed: {counted}, test set, configuration and reports.")
+        typer.echo(
+            f"Nothing changed: {counted}, test set, configuration, leaderboard and trade-off."
+        )
     if found:
         raise typer.Exit(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 _LITERAL = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-_SPECIAL = "\\`*_{}[]|#~"
+_SPECIAL = "\\`*_{}[]|#~$"
 
 
 def escape(text: str) -> str:

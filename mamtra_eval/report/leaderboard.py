@@ -47,8 +47,8 @@ def render(results: Results, footnotes: str = "") -> str:
     """
     testset, ranked = results.testset, ranking.of_headline(results)
     lines = [
-        f"# {escape(testset['name'])}: {len(results.systems)} systems, "
-        f"{testset['n']} utterances"
+        f"# {escape(testset['name'])}: {_plural(len(results.systems), 'system')}, "
+        f"{_plural(testset['n'], 'utterance')}"
         + (f" × {testset['repeats']}" if testset["repeats"] > 1 else ""),
         "",
         *_table(results, ranked, footnotes),
@@ -63,6 +63,10 @@ def render(results: Results, footnotes: str = "") -> str:
         *_footnotes(results, footnotes),
     ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def columns(results: Results) -> list[Figure]:

@@ -32,6 +32,7 @@ def write(results: Results) -> Path | None:
     """Write ``tradeoff.md`` and its plots into the run folder; ``None`` without a family."""
     found = families.build(results, results.context)
     if found is None or not found.losses or not found.savings:
+        (results.folder / FILE).unlink(missing_ok=True)  # of an earlier state of the run
         return None
     folder = results.folder / FOLDER
     folder.mkdir(exist_ok=True)
@@ -130,9 +131,15 @@ def _table(found: Tradeoff, results: Results) -> list[str]:
     for variant in found.variants:
         name = variant.row.name
         saved = [_saved(saving, name) for saving in found.savings]
-        lost = [difference(variant.values[figure.name]) for figure in found.losses]
+        lost = [_lost(variant, figure.name, results) for figure in found.losses]
         rows.append([escape(name), _layers(variant), *saved, *lost])
     return table(titles, rows)
+
+
+def _lost(variant: SystemResult, figure: str, results: Results) -> str:
+    """A difference, and over how many utterances where not over all."""
+    value, n = variant.values[figure], results.testset["n"]
+    return difference(value) + (f" ({value.n_paired}/{n})" if value.n_paired < n else "")
 
 
 def _layers(system: SystemResult) -> str:
@@ -179,7 +186,9 @@ def _front(panel: Panel) -> str:
     parts = [f"{title}: front {', '.join(escape(name) for name in panel.front)}"]
     for point in panel.points:
         if point.dominated_by is not None:
-            apart = "told apart" if point.told_apart else "their losses are not told apart"
+            apart = "not tested: too few utterances that both have"
+            if point.told_apart is not None:
+                apart = "told apart" if point.told_apart else "their losses are not told apart"
             parts.append(
                 f"{escape(point.system)} dominated by {escape(point.dominated_by)} ({apart})"
             )
@@ -200,11 +209,13 @@ def _trends(trends: tuple[Trend, ...]) -> list[str]:
         ]
         rows.append([escape(one.figure.title or one.figure.name), *shown, f"{one.p:.3f}"])
     share = f"{100 * trends[0].share:.0f} %"
+    least = f"{100 * trends[0].least:.0f} %" if trends[0].least else "no"
     return [
         "## Trend over the ratio",
         "",
-        f"How a figure moves from no Mamba-2 layer to {share} of them, over the {trends[0].n} "
-        "utterances that all variants have. A monotone fit finds some loss in noise, too: what it "
+        f"How a figure moves from {least} Mamba-2 layers to {share} of them, over the "
+        f"{trends[0].n} utterances that all variants with clips have. A monotone fit finds some "
+        "loss in noise, too: what it "
         "says is in its p, how often variants that are all alike would go as far.",
         "",
         *table(titles, rows),

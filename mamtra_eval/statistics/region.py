@@ -47,6 +47,8 @@ def of_means(
         ``None`` for fewer than three units, which span no region.
     """
     table = np.asarray(values, dtype=np.float64)
+    if len(table) < 3:
+        return None
     centre = table.mean(axis=0)
     moved = (table - centre) / len(table)
     if clusters is not None:
