@@ -36,6 +36,7 @@ def continued(config: RunConfig, folder: Path) -> RunConfig:
             return config
         recipe, mode = store.meta("recipe"), store.meta("mode", "strict")
         margins = store.meta("margins")
+        context = store.meta("context", config.context)
         floors = {row.name: row.target for row in store.systems() if is_floor(row.kind, row.target)}
     if config.floor and floors:  # the run has one already, by whatever name
         config = replace(config, systems={**config.systems, **floors}, floor=False)
@@ -52,7 +53,9 @@ def continued(config: RunConfig, folder: Path) -> RunConfig:
                 where=str(folder),
                 fix="Choose a new folder with --out.",
             )
-    return replace(config, recipe=recipe, mode=mode, margins=margins)
+    if config.context != RunConfig.context:  # one was asked for
+        context = config.context
+    return replace(config, recipe=recipe, mode=mode, margins=margins, context=context)
 
 
 def check_new(plan: Plan) -> None:

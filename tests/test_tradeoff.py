@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from written_runs import run
 
-from mamtra_eval import footprint, results, tradeoff
+from mamtra_eval import config as configuration
+from mamtra_eval import footprint, pipeline, results, tradeoff
 from mamtra_eval.errors import UserError
 from mamtra_eval.models import cost
 from mamtra_eval.models.config import preset
@@ -236,3 +237,16 @@ def test_the_command_keeps_its_context_for_verify(data: RunData, cli: Cli) -> No
     with Store(data.folder) as store:
         assert store.meta("context") == 64
     assert cli("tradeoff", data.folder, "--context", "9" * 300).returncode == 2
+
+
+def test_a_continued_run_keeps_its_context(tmp_path: Path) -> None:
+    first = run(tmp_path / "a", {"t": 0}, context=77)
+    (tmp_path / "a" / "x.jsonl").write_text((tmp_path / "a" / "t.jsonl").read_text())
+    targets = {name: f"transcripts:{tmp_path}/a/{name}.jsonl" for name in ("t", "x")}
+    values = {"testset": str(tmp_path / "a" / "meta.lst"), "systems": targets}
+    pipeline.evaluate(configuration.build(values), first.folder)
+    with Store(first.folder) as store:
+        assert store.meta("context") == 77
+    pipeline.evaluate(configuration.build({**values, "context": 88}), first.folder)
+    with Store(first.folder) as store:
+        assert store.meta("context") == 88
