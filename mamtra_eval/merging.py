@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from mamtra_eval.errors import UserError
 from mamtra_eval.rows import ClipKey, ClipRow, MetricRow, SystemRow
@@ -54,17 +53,13 @@ def _check(first: RunData, other: RunData) -> None:
     """UserError if two runs are not of the same texts."""
     for key, what in (("sha256", "another test set"), ("repeats", "another number of repeats")):
         if first.testset[key] != other.testset[key]:
-            shown = [f"{run.testset['name']} {_show(run.testset[key])}" for run in (first, other)]
+            shown = [f"{run.testset['name']} {run.testset[key]!s:.12}" for run in (first, other)]
             raise UserError(
                 f"it has {what} ({shown[1]}) than {first.folder} ({shown[0]})",
                 where=str(other.folder),
                 fix="Only runs of the same utterances share a table. Add --apart for a leaderboard "
                 "of each.",
             )
-
-
-def _show(value: Any) -> str:  # noqa: ANN401 -- a hash or a number
-    return str(value)[:12]
 
 
 def _run_names(runs: Sequence[RunData]) -> list[str]:
@@ -150,7 +145,7 @@ def _notes(runs: Sequence[RunData], names: Sequence[str]) -> list[str]:
     return [*found, *(f"Run {name}: {note}" for name, note in told)]
 
 
-def _told(value: Any) -> str:  # noqa: ANN401 -- any JSON value
+def _told(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {one:g}" for key, one in value.items()) or "none"
     return "none" if value is None else str(value)

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -121,17 +121,14 @@ class RunReader:
 
     def clips(self) -> list[ClipRow]:
         """Every clip of the plan, in the order of systems, utterances and repeats."""
-        rows = self._db.execute(
-            "SELECT c.system, c.utterance, c.repeat, c.seed, c.status, c.path, c.sha256, "  # noqa: S608 -- a constant goes in
-            f"c.duration_s, c.sample_rate_hz, c.error, c.synthesis_s, c.cost, {self._envelope()} "
-            "FROM clips c JOIN systems s ON s.name = c.system "
+        cursor = self._db.cursor()
+        cursor.row_factory = sqlite3.Row
+        rows = cursor.execute(
+            "SELECT c.* FROM clips c JOIN systems s ON s.name = c.system "
             "JOIN utterances u ON u.id = c.utterance "
             "ORDER BY s.position, u.position, u.id, c.repeat"
         )
-        return [
-            ClipRow(ClipKey(*row[:3]), *[*row[3:11], json.loads(row[11] or "{}"), row[12]])
-            for row in rows
-        ]
+        return [_clip(dict(row)) for row in rows]
 
     def readings(self, metrics: Collection[str] | None = None) -> Iterator[ReadingRow]:
         """Every reading there is, or those of some metrics, in a stable order."""
@@ -153,10 +150,6 @@ class RunReader:
         )
         return {(ClipKey(*row[:3]), row[3]) for row in rows}
 
-    def _envelope(self) -> str:
-        """The column of outlines, or what stands for it in a run that has none."""
-        return "c.envelope" if "envelope" in self._columns_of("clips") else "NULL"
-
     def _columns_of(self, table: str) -> set[str]:
         return {row[1] for row in self._db.execute(f"PRAGMA table_info({table})")}
 
@@ -174,6 +167,23 @@ class RunReader:
 
     def _prepare(self) -> None:
         """What is done to the database before anything is read from it."""
+
+
+def _clip(row: Mapping[str, Any]) -> ClipRow:
+    """A row of clips; columns that older runs lack (``rows.ADDED``) are ``None``."""
+    return ClipRow(
+        ClipKey(row["system"], row["utterance"], row["repeat"]),
+        row["seed"],
+        row["status"],
+        row["path"],
+        row["sha256"],
+        row["duration_s"],
+        row["sample_rate_hz"],
+        row["error"],
+        row["synthesis_s"],
+        json.loads(row["cost"] or "{}"),
+        row.get("envelope"),
+    )
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -237,9 +237,9 @@ def _line(
     x = [saving.saved[name] for name in names]
     if len({*x}) < 3 or len(table.utterances) < 2:
         return ()
-    places = np.linspace(min(x), max(x), 25)
-    found = trend.fitted(table.matrix(names), x, places, clusters=table.clusters)
-    return tuple(zip(places.tolist(), found, strict=True))
+    ends = (min(x), max(x))
+    found = trend.fitted(table.matrix(names), x, ends, clusters=table.clusters)
+    return tuple(zip(ends, found, strict=True))
 
 
 def _trend(

@@ -6,6 +6,7 @@ is on record of its protocol, and its ``numbers`` as they are printed, with thei
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
@@ -195,7 +196,7 @@ def _check_source(source: _Source, where: str) -> None:
             raise UserError(f"{source.date!r} is no date", where=where, fix=fix) from error
 
 
-def _known(kind: str, name: str, known: Any, where: str) -> None:  # noqa: ANN401 -- any names
+def _known(kind: str, name: str, known: Collection[str], where: str) -> None:
     if name not in known:
         error = unknown_name(kind, name, known)
         raise UserError(error.what, where=where, fix=error.fix)

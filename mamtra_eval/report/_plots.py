@@ -9,14 +9,20 @@ import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mamtra_eval.metrics import Figure
 from mamtra_eval.report._format import margin
 from mamtra_eval.tradeoff import Panel, Point, Saving, Tradeoff
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+    from matplotlib.transforms import Affine2D
+
+    from mamtra_eval.statistics.region import Ellipse as Region
 
 MAX_PANELS = 3
 """Figures side by side."""
@@ -179,7 +185,7 @@ def _axis_title(figure: Figure, ways: tuple[str, str] = ("down", "up")) -> str:
     return f"Δ {title}{unit} ({ways[not figure.higher_is_better]} is worse)"
 
 
-def _placed(found: Any, factors: Sequence[float]) -> Any:  # noqa: ANN401 -- matplotlib's own
+def _placed(found: Region, factors: Sequence[float]) -> Affine2D:
     """From the unit circle to the region, in the axes' units."""
     from matplotlib.transforms import Affine2D
 
@@ -199,7 +205,7 @@ def _show_all(axis: Axes, tradeoff: Tradeoff, factors: Sequence[float]) -> None:
     axis.margins(0.1)
 
 
-def _style(colours: Theme) -> Any:  # noqa: ANN401 -- a context manager
+def _style(colours: Theme) -> AbstractContextManager[None]:
     import matplotlib as mpl
 
     mpl.use("agg")
@@ -224,7 +230,7 @@ def _style(colours: Theme) -> Any:  # noqa: ANN401 -- a context manager
     )
 
 
-def _figure(panels: int) -> tuple[Any, list[Axes]]:
+def _figure(panels: int) -> tuple[Canvas, list[Axes]]:
     from matplotlib.figure import Figure as Canvas
 
     canvas = Canvas(figsize=(max(5.2, 3.9 * panels), 3.4 if panels > 1 else 3.9))
@@ -232,7 +238,7 @@ def _figure(panels: int) -> tuple[Any, list[Axes]]:
     return canvas, [canvas.add_subplot(1, panels, place + 1) for place in range(panels)]
 
 
-def _bytes(canvas: Any, form: str) -> bytes:  # noqa: ANN401 -- a matplotlib Figure
+def _bytes(canvas: Canvas, form: str) -> bytes:
     file = io.BytesIO()
     metadata = {"Date": None} if form == "svg" else {"Software": None}
     with warnings.catch_warnings():  # a name in a script that the font lacks: boxes, no noise

@@ -73,7 +73,7 @@ def _readings(clip: ClipRow, results: Results) -> dict[str, Any]:
     return found
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 -- any JSON value
+def _plain(value: object) -> str | float | None:
     """A value that a column of one type holds."""
     if value is None or isinstance(value, str | bool | int | float):
         return value
