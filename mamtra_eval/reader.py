@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from mamtra_eval.errors import UserError
 from mamtra_eval.metrics import Figure, Reading
+from mamtra_eval.profiling.rows import ProfileKey, ProfileRow
 from mamtra_eval.rows import (
     SCHEMA_VERSION,
     ClipKey,
@@ -141,6 +142,25 @@ class RunReader:
         for system, utterance, repeat, metric, counts, evidence, error in rows:
             reading = Reading(json.loads(counts), json.loads(evidence)) if error is None else None
             yield ReadingRow(ClipKey(system, utterance, repeat), metric, reading, error)
+
+    def profiles(self) -> list[ProfileRow]:
+        """Rows of profiles, as they were measured; none in runs of earlier versions."""
+        if not self._columns_of("profiles"):
+            return []
+        rows = self._db.execute(
+            "SELECT session, system, quantity, phase, context, streams, workload, engine, unit, "
+            "source, value, n, low, high, notes, detail, error FROM profiles ORDER BY rowid"
+        )
+        return [
+            ProfileRow(
+                ProfileKey(*row[:8]),
+                *row[8:14],
+                notes=tuple(json.loads(row[14])),
+                detail=json.loads(row[15]),
+                error=row[16],
+            )
+            for row in rows
+        ]
 
     def reading_keys(self, *, failed: bool = True) -> set[tuple[ClipKey, str]]:
         """(clip, metric) of every reading that is there, failed ones included or not."""

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mamtra_eval.metrics import Figure, Reading
+from mamtra_eval.profiling.rows import SCHEMA as PROFILES
 
 SCHEMA_VERSION = 2
-SCHEMA = """
+SCHEMA = (
+    PROFILES
+    + """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS utterances (
     id TEXT PRIMARY KEY, position INTEGER NOT NULL, text TEXT NOT NULL, prompt_text TEXT,
@@ -37,6 +40,7 @@ CREATE TABLE IF NOT EXISTS readings (
     counts TEXT, evidence TEXT, error TEXT, measure_s REAL, finished_at TEXT,
     PRIMARY KEY (system, utterance, repeat, metric));
 """
+)
 ADDED = {"clips": {"envelope": "TEXT"}}
 """Columns that runs of the same schema version may lack: a reader finds none there, a writer adds
 them. They hold views only, which nothing else is worked out from."""

@@ -17,13 +17,14 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from mamtra_eval.errors import UserError
 from mamtra_eval.metrics import Reading
+from mamtra_eval.profiling.rows import ProfileRow
 from mamtra_eval.reader import DATABASE, RunReader
 from mamtra_eval.rows import ADDED, SCHEMA, SCHEMA_VERSION, ClipKey, MetricRow, SystemRow
 from mamtra_eval.testset import Utterance
@@ -207,6 +208,24 @@ class Store(RunReader):
             "INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?, 'failed', NULL, NULL, ?, NULL, ?)",
             (*_columns(key), metric, error, now()),
         )
+
+    def add_profile(self, row: ProfileRow) -> None:
+        """Keep a row of a profile, in the place of one about the same."""
+        values = (
+            *(getattr(row.key, field.name) for field in fields(row.key)),
+            row.unit,
+            row.source,
+            row.value,
+            row.n,
+            row.low,
+            row.high,
+            json.dumps(row.notes),
+            json.dumps(row.detail),
+            row.error,
+            now(),
+        )
+        marks = ", ".join("?" * len(values))
+        self._db.execute(f"INSERT OR REPLACE INTO profiles VALUES ({marks})", values)  # noqa: S608
 
     def forget_failures(self, systems: Sequence[str], metrics: Sequence[str]) -> None:
         """Plan failed clips of these systems again, and failed readings of these metrics."""
