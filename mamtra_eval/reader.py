@@ -155,9 +155,9 @@ class RunReader:
             ProfileRow(
                 ProfileKey(*row[:8]),
                 *row[8:14],
-                notes=tuple(json.loads(row[14])),
-                detail=json.loads(row[15]),
-                error=row[16],
+                tuple(json.loads(row[14])),
+                json.loads(row[15]),
+                row[16],
             )
             for row in rows
         ]

@@ -84,6 +84,15 @@ class Graphs:
         self._graphs[window].replay()
         return self._step.ids.clone()
 
+    def rewind(self, length: int) -> None:
+        """Go on from slot ``length`` again, with the first random numbers; what was captured stays.
+
+        For measuring: what the slots up to there hold is the caller's affair.
+        """
+        self._cache.length = length
+        self._step.slot.fill_(length)
+        self._step.sampler.count.zero_()
+
     def _capture(self, window: int) -> torch.cuda.CUDAGraph:
         """Record the step for a window; the batch's state is as before afterwards."""
         saved = [part.clone() for part in self._step.state()]

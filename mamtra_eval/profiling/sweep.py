@@ -1,0 +1,215 @@
+"""A profile from its beginning to its end: arithmetic, memory, times, speech; what is done stays.
+
+Cells are (context, streams). Memory takes a process a subject and cell; times take all subjects of
+a cell at once. Each cell's rows are written when it is done, so that a profile that was killed goes
+on where it was. A session (machine, kernels, element types) has rows of its own: on another machine
+everything is measured again, and the two stand beside each other without being compared.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from mamtra_eval.errors import UserError
+from mamtra_eval.models import cost
+from mamtra_eval.models.cache import dtype
+from mamtra_eval.profiling import anatomy, busy, flops, identity, memory, recording, timing
+from mamtra_eval.profiling.anatomy import Cell
+from mamtra_eval.profiling.meter import Clock
+from mamtra_eval.profiling.rows import MEASURED, ProfileKey, ProfileRow
+from mamtra_eval.profiling.subjects import Subject
+from mamtra_eval.profiling.timing import Timing
+from mamtra_eval.progress import Progress, Silent
+from mamtra_eval.store import Store
+
+CONTEXTS = (128, 256, 350, 512, 768, 1024, 1536, 2048, 4096, 8192, 32768)
+"""Of a full sweep; the first five bracket the contexts from which a hybrid saves."""
+
+PARTS = ("flops", "memory", "time", "speech")
+BUSY = "measured on a busy device"
+MAX_CONTEXT, MAX_STREAMS = 1_000_000, 4096
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What to measure.
+
+    Attributes:
+        contexts: tokens.
+        streams: sequences at once.
+        weights: name of the weights' element type; those of the caches are in ``timing``.
+        parts: of ``PARTS``.
+        timing: how to time.
+        allow_busy: measure although others are at work, and say so in every row.
+    """
+
+    contexts: tuple[int, ...] = (256, 1024, 4096)
+    streams: tuple[int, ...] = (1,)
+    weights: str = "fp32"
+    parts: tuple[str, ...] = PARTS
+    timing: Timing = field(default_factory=Timing)
+    allow_busy: bool = False
+
+    def __post_init__(self) -> None:
+        bounds = (("contexts", self.contexts, 2, MAX_CONTEXT),
+                  ("streams", self.streams, 1, MAX_STREAMS))  # fmt: skip
+        for name, values, least, most in bounds:
+            if not values or not all(least <= value <= most for value in values):
+                raise UserError(
+                    f"{name} must be numbers from {least} to {most:,}, not {list(values)}",
+                    fix=f"Write --{name} {least},{2 * least}.",
+                )
+        for part in self.parts:
+            if part not in PARTS:
+                raise UserError(f"{part!r} is no part of a profile", fix=f"Known: {PARTS}.")
+        for name in (self.weights, self.timing.kv, self.timing.state):
+            dtype(name)
+
+    def cells(self) -> list[tuple[int, int]]:
+        """(context, streams), the cheapest first."""
+        return sorted(
+            ((context, streams) for context in {*self.contexts} for streams in {*self.streams}),
+            key=lambda cell: (cell[0] * cell[1], cell[1]),
+        )
+
+
+def profile(
+    subjects: Sequence[Subject],
+    sweep: Sweep,
+    folder: Path,
+    *,
+    baseline: str | None = None,
+    progress: Progress | None = None,
+    clock: Clock = time.perf_counter,
+) -> str:
+    """Measure what is not measured yet, and return the session's hash.
+
+    Args:
+        subjects: what to profile.
+        sweep: what to measure of them.
+        folder: a run folder, or a new one.
+        baseline: the subject that others are compared with; by default the run's, or the first.
+        progress: told how far it is.
+        clock: seconds; for tests.
+
+    Raises:
+        UserError: for a busy device, a name that is taken, a cache of the wrong size.
+    """
+    device, show = sweep.timing.device, progress or Silent()
+    looked = busy.look(device) if sweep.allow_busy else busy.refuse(device)
+    marks = (f"{BUSY} ({looked.partition(': ')[2]})",) if looked.startswith("busy") else ()
+    names = (sweep.weights, sweep.timing.kv, sweep.timing.state)
+    told = identity.collect(device, *names)
+    session = identity.session(told)
+    before = identity.conditions(device)
+    with Store(folder) as store, store.lock():
+        recording.enter(store, subjects, told, session, baseline)
+        work = _Work(subjects, sweep, session, store, show, marks)
+        if "flops" in sweep.parts:
+            work.flops()
+        if "memory" in sweep.parts:
+            work.memory()
+        if "time" in sweep.parts:
+            work.times(clock)
+        recording.add_conditions(store, session, before, identity.conditions(device))
+    return session
+
+
+class _Work:
+    """One profile on its way."""
+
+    def __init__(
+        self,
+        subjects: Sequence[Subject],
+        sweep: Sweep,
+        session: str,
+        store: Store,
+        show: Progress,
+        marks: tuple[str, ...],
+    ) -> None:
+        self._decoders = [subject for subject in subjects if subject.config is not None]
+        self._sweep, self._session, self._store = sweep, session, store
+        self._show, self._marks = show, marks
+        self._done = recording.done(store, session)
+
+    def flops(self) -> None:
+        """Closed forms, and the counter's check."""
+        for subject in self._decoders:
+            assert subject.config is not None
+            key = ProfileKey(self._session, subject.name, "")
+            contexts = sorted({*self._sweep.contexts})
+            recording.keep(self._store, flops.rows(subject.config, contexts, key))
+
+    def memory(self) -> None:
+        """A process a subject and cell."""
+        cells = [
+            self._cell(subject, context, streams)
+            for context, streams in self._sweep.cells()
+            for subject in self._decoders
+            if (subject.name, "memory.total", context, streams, "", "eager") not in self._done
+        ]
+        before = busy.used_mib(self._sweep.timing.device) if cells and self._on_cuda else 0
+        with self._show.stage("memory", len(cells)) as advance:
+            for cell in cells:
+                held = replace(cell, used_before=before * busy.MIB)
+                self._keep(self._crowded(held) or anatomy.run(held, self._session))
+                advance()
+
+    def times(self, clock: Clock) -> None:
+        """All subjects of a cell side by side."""
+        cells = [cell for cell in self._sweep.cells() if not self._timed(*cell)]
+        if not cells or not self._decoders:
+            return
+        settings = self._sweep.timing
+        with self._show.stage("times", len(cells)) as advance:
+            decoders = {
+                subject.name: subject.decoder(settings.device, dtype(self._sweep.weights))
+                for subject in self._decoders
+            }
+            for context, streams in cells:
+                rows = timing.cell(decoders, context, streams, settings, self._session, clock)
+                self._keep(rows)
+                advance()
+
+    def _timed(self, context: int, streams: int) -> bool:
+        settings = self._sweep.timing
+        return all(
+            (subject.name, quantity, context, streams, workload, engine) in self._done
+            for quantity, workload, engine in timing.wanted(settings, context, streams)
+            if quantity != "time.prefill" or settings.reads(context, streams)
+            for subject in self._decoders
+        )
+
+    def _cell(self, subject: Subject, context: int, streams: int) -> Cell:
+        settings = self._sweep.timing
+        return Cell(
+            subject.name, subject.target, context, streams, settings.device, self._sweep.weights,
+            settings.kv, settings.state, prefill=settings.reads(context, streams),
+        )  # fmt: skip
+
+    def _crowded(self, cell: Cell) -> list[ProfileRow]:
+        """A row that says so, where the process would need more memory than there is."""
+        subject = next(one for one in self._decoders if one.name == cell.name)
+        assert subject.config is not None
+        kv, state, weights = map(cost.element_bytes, (cell.kv, cell.state, cell.weights))
+        needed = cost.parameters(subject.config)["total"] * weights + cell.streams * (
+            cost.kv_bytes(subject.config, cell.context, kv)
+            + cost.state_bytes(subject.config, state)
+        )
+        if self._on_cuda or needed < timing.ROOM * memory.available():
+            return []  # a CUDA device refuses by itself, and says so
+        reason = f"weights and cache of {needed / 2**30:.1f} GiB have no room here"
+        key = ProfileKey(self._session, cell.name, "memory.total", "decode", cell.context,
+                         cell.streams)  # fmt: skip
+        return [ProfileRow(key, "bytes", MEASURED, None, n=0, error=reason)]
+
+    def _keep(self, rows: Iterable[ProfileRow]) -> None:
+        marked = [replace(row, notes=(*row.notes, *self._marks)) for row in rows]
+        recording.keep(self._store, marked)
+
+    @property
+    def _on_cuda(self) -> bool:
+        return self._sweep.timing.device.startswith("cuda")
