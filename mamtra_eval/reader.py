@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -151,16 +151,7 @@ class RunReader:
             "SELECT session, system, quantity, phase, context, streams, workload, engine, unit, "
             "source, value, n, low, high, notes, detail, error FROM profiles ORDER BY rowid"
         )
-        return [
-            ProfileRow(
-                ProfileKey(*row[:8]),
-                *row[8:14],
-                tuple(json.loads(row[14])),
-                json.loads(row[15]),
-                row[16],
-            )
-            for row in rows
-        ]
+        return [_profile(row) for row in rows]
 
     def reading_keys(self, *, failed: bool = True) -> set[tuple[ClipKey, str]]:
         """(clip, metric) of every reading that is there, failed ones included or not."""
@@ -204,6 +195,12 @@ def _clip(row: Mapping[str, Any]) -> ClipRow:
         json.loads(row["cost"] or "{}"),
         row.get("envelope"),
     )
+
+
+def _profile(row: Sequence[Any]) -> ProfileRow:
+    unit, source, value, n, low, high, notes, detail, error = row[8:]
+    told, more = tuple(json.loads(notes)), json.loads(detail)
+    return ProfileRow(ProfileKey(*row[:8]), unit, source, value, n, low, high, told, more, error)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -19,6 +19,7 @@ from mamtra_eval.config import RunConfig
 from mamtra_eval.figures import Value
 from mamtra_eval.footprint import Footprint
 from mamtra_eval.metrics import Figure, Reading
+from mamtra_eval.profiles import Session
 from mamtra_eval.reader import RunReader
 from mamtra_eval.rows import ClipRow, MetricRow, SystemRow
 from mamtra_eval.rundata import Readings, RunData
@@ -98,6 +99,8 @@ class Results:
     """The speaker of each utterance, where the test set declares them."""
     clusters: list[int] | None = None
     """The number of each utterance's speaker, where speakers are what is drawn."""
+    profiles: tuple[Session, ...] = ()
+    """What a profile of its systems says, by machine."""
 
     @property
     def planned(self) -> int:
@@ -152,6 +155,7 @@ def assemble(data: RunData) -> Results:
         agreement=data.agreement,
         merged=data.merged,
         context=data.context,
+        profiles=data.profiles,
         speakers=data.speakers,
         clusters=resampling.clusters(
             data.statistics.get("unit", "auto"),

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mamtra_eval import profiles
 from mamtra_eval.config import RunConfig
 from mamtra_eval.errors import UserError
 from mamtra_eval.footprint import Footprint
 from mamtra_eval.metrics import Reading
+from mamtra_eval.profiles import Session
 from mamtra_eval.reader import RunReader
 from mamtra_eval.rows import ClipKey, ClipRow, MetricRow, SystemRow
 from mamtra_eval.targets import is_floor
@@ -46,6 +48,7 @@ class RunData:
         foreign: by (system, metric), the signature of readings that were not taken as the metric's
             row says; only where runs were put together.
         merged: names of the runs that were put together.
+        profiles: what a profile of its systems says, by machine.
     """
 
     folder: Path
@@ -71,6 +74,7 @@ class RunData:
     footprints: dict[str, Footprint]
     foreign: dict[tuple[str, str], str] = field(default_factory=dict)
     merged: tuple[str, ...] = ()
+    profiles: tuple[Session, ...] = ()
 
 
 def read(store: RunReader) -> RunData:
@@ -110,4 +114,5 @@ def read(store: RunReader) -> RunData:
         footprints={
             name: Footprint(**values) for name, values in store.meta("footprints", {}).items()
         },
+        profiles=tuple(profiles.read(store)),
     )

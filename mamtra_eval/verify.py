@@ -19,7 +19,7 @@ from mamtra_eval import tradeoff as families
 from mamtra_eval.errors import UserError
 from mamtra_eval.plan import Plan
 from mamtra_eval.reader import RunReader
-from mamtra_eval.report import leaderboard, tradeoff
+from mamtra_eval.report import leaderboard, profile, tradeoff
 
 CONFIGURATION = "run.yaml"
 
@@ -103,6 +103,8 @@ def _reports(store: RunReader) -> Iterator[Difference]:
     reports = {leaderboard.FILE: leaderboard.render(found)}
     if family is not None:
         reports[tradeoff.FILE] = tradeoff.render(found, family)
+    if found.profiles:
+        reports[profile.FILE] = profile.render(found.profiles)
     for name, text in reports.items():
         path: Path = store.folder / name
         if path.is_file() and path.read_text(encoding="utf-8", errors="replace") != text:

@@ -15,6 +15,8 @@ from typing import Annotated
 import typer
 
 from mamtra_eval.cli import (
+    advise,
+    claims,
     convert,
     cost,
     distill,
@@ -24,6 +26,7 @@ from mamtra_eval.cli import (
     leaderboard,
     listing,
     power,
+    profile,
     published,
     recipes,
     report,
@@ -44,6 +47,9 @@ app.command()(evaluate.run)
 app.command()(report.report)
 app.command()(leaderboard.leaderboard)
 app.command()(tradeoff.tradeoff)
+app.command()(profile.profile)
+app.command()(advise.advise)
+app.command()(claims.claims)
 app.command()(verify.verify)
 app.command("list")(listing.listing)
 app.command()(power.power)

@@ -8,11 +8,13 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from mamtra_eval import ranking, recipes, registry
+from mamtra_eval import profiles, ranking, recipes, registry
+from mamtra_eval.errors import UserError
 from mamtra_eval.figures import Value
+from mamtra_eval.reader import RunReader
 from mamtra_eval.report import _format as form
-from mamtra_eval.report import leaderboard
-from mamtra_eval.results import Results
+from mamtra_eval.report import leaderboard, profile
+from mamtra_eval.results import Results, collect
 from mamtra_eval.statistics.bootstrap import Estimate
 
 
@@ -20,6 +22,21 @@ def write_reports(results: Results) -> list[str]:
     """Write every kind of report that the run gives into its folder; returns their paths."""
     written = [registry.load("report", name).write(results) for name in registry.plugins("report")]
     return [str(path) for path in written if path is not None]
+
+
+def reports_of(store: RunReader) -> list[str]:
+    """The same for a folder that may hold a profile and no evaluation."""
+    if store.meta("testset") is not None:
+        return write_reports(collect(store))
+    found = tuple(profiles.read(store))
+    if not found:
+        raise UserError(
+            "neither an evaluation nor a profile in it",
+            where=str(store.folder),
+            fix="Give a folder that evaluate, run or profile wrote.",
+        )
+    path = profile.of_folder(store.folder, found)
+    return [str(path)]
 
 
 def print_table(results: Results) -> None:

@@ -28,13 +28,17 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Write leaderboard.md and report.html of a run anew."""
+    """Write the reports of a run or a profile anew."""
     from mamtra_eval import results
     from mamtra_eval.cli import output
     from mamtra_eval.reader import RunReader
     from mamtra_eval.report import html
 
     _check_embedding(embed, utterances, limit_mb)
+    with RunReader(run) as store:
+        if not embed and store.meta("testset") is None:  # a profile without an evaluation
+            typer.echo("\n".join(output.reports_of(store)))
+            return
     _draw_waveforms(run)
     with RunReader(run) as store:
         found = results.collect(store)

@@ -16,6 +16,8 @@ the head once, at the last position. Which of that is counted is a ``Convention`
 differ in it, and so by up to a fifth, so it belongs next to every number.
 
 Bytes are those of the tensors themselves, without allocator, activations or context of a device.
+Quantised weights (``quantize``) have, for a matrix of R rows and C columns, R C + 2 R bytes at 8
+bits (an fp16 step a row) and R ceil(C / 2) + 2 R ceil(C / 128) at 4 bits (a step a group).
 At which context a Mamba-2 layer becomes cheaper than a Transformer layer: ``breakeven``.
 """
 
@@ -32,6 +34,12 @@ ELEMENT_BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}
 DUMMY_BYTES = 8
 """Per token and Mamba-2 layer in the authors' cache: a key and a value of one fp32 element each,
 which keep its length right (arXiv 2408.15237's code does so, the paper's Figure 5 shows it)."""
+
+GROUP = 128
+"""Columns of a row that share a step in weights of 4 bits."""
+
+BITS = (4, 8)
+"""Of a quantised weight."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +116,45 @@ def parameters(config: DecoderConfig) -> dict[str, int]:
         "head": config.speech_rows * (config.hidden + 1),
     }
     return {**parts, "total": sum(parts.values())}
+
+
+def check_bits(bits: int) -> int:
+    """The bits of a quantised weight again; UserError unless 4 or 8."""
+    if type(bits) is not int or bits not in BITS:
+        raise UserError(f"weights can be quantised to 4 or 8 bits, not to {bits!r}")
+    return bits
+
+
+def quantized_matrix_bytes(rows: int, columns: int, bits: int) -> int:
+    """Values and fp16 steps of one quantised matrix, (rows, columns) as (outputs, inputs)."""
+    if check_bits(bits) == 8:
+        return rows * (columns + 2)
+    return rows * (-(-columns // 2) + 2 * -(-columns // GROUP))
+
+
+def quantized_weight_bytes(config: DecoderConfig, bits: int, element_bytes: int = 2) -> int:
+    """All weights of a decoder whose layers' matrices are quantised.
+
+    Args:
+        config: the decoder's shape.
+        bits: 8 or 4, of the matrices of mixers and MLPs.
+        element_bytes: of everything else: embeddings, head, norms, biases, convolutions.
+    """
+    attention, mamba = len(config.transformer), len(config.mamba)
+    matrices = [
+        (attention, config.inner + 2 * config.kv_inner, config.hidden),
+        (mamba, mamba_input_width(config), config.hidden),
+        (config.layers, config.hidden, config.inner),
+        (config.layers, 2 * config.mlp, config.hidden),
+        (config.layers, config.hidden, config.mlp),
+    ]
+    packed = sum(
+        count * quantized_matrix_bytes(rows, columns, bits) for count, rows, columns in matrices
+    )
+    plain = parameters(config)["total"] - sum(
+        count * rows * columns for count, rows, columns in matrices
+    )
+    return packed + plain * element_bytes
 
 
 def kv_bytes(config: DecoderConfig, context: int, element_bytes: int = 2) -> int:

@@ -3,7 +3,8 @@
 A step of a small model is dozens of operations of a few microseconds each, so what surrounds them
 counts: a ``Stepper`` looks up all weights once, adds residuals within the matrix products, and
 lets the query heads that share a key head stand side by side as that many queries, so that no key
-is copied. It computes what ``Decoder.forward`` computes; tests hold the two together.
+is copied. It computes what ``Decoder.forward`` computes; tests hold the two together. Quantised
+matrices are unpacked for every product, since kept unpacked they would save nothing.
 
 Nothing in ``step`` depends on a value that the host would have to wait for.
 """
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor
+from torch import Tensor, nn
 
 from mamtra_eval.models.attention import Attention
 from mamtra_eval.models.cache import AttentionCache, Cache, MambaCache
@@ -22,6 +23,10 @@ from mamtra_eval.models.decoder import Decoder, Layer
 from mamtra_eval.models.kernels import Kernels
 from mamtra_eval.models.layers import RmsNorm, rotation_matrix
 from mamtra_eval.models.mamba2 import Mamba2
+from mamtra_eval.models.quantize import QuantizedLinear
+
+Weight = Tensor | QuantizedLinear
+"""The right factor of a product: a matrix (in, out), or what unpacks to its transpose."""
 
 
 class StepContext(NamedTuple):
@@ -120,15 +125,15 @@ class _LayerStep:
             _AttentionStep(mixer) if isinstance(mixer, Attention) else _MambaStep(mixer, kernels)
         )
         self._mlp_norm = _NormStep(layer.mlp_norm)
-        self._gate_up = layer.mlp.gate_up.weight.t()
-        self._down = layer.mlp.down.weight.t()
+        self._gate_up = _weight(layer.mlp.gate_up)
+        self._down = _weight(layer.mlp.down)
 
     def __call__(
         self, x: Tensor, context: StepContext, cache: AttentionCache | MambaCache
     ) -> Tensor:
         x = self._mixer(x, self._mixer_norm(x), context, cache)
-        gate, up = torch.mm(self._mlp_norm(x), self._gate_up).chunk(2, dim=-1)
-        return torch.addmm(x, F.silu(gate).mul_(up), self._down)
+        gate, up = _mm(self._mlp_norm(x), self._gate_up).chunk(2, dim=-1)
+        return _addmm(x, F.silu(gate).mul_(up), self._down)
 
 
 class _AttentionStep:
@@ -136,15 +141,15 @@ class _AttentionStep:
 
     def __init__(self, mixer: Attention) -> None:
         self._heads, self._kv_heads, self._size = mixer.heads, mixer.kv_heads, mixer.head_dim
-        self._qkv = (mixer.qkv.bias, mixer.qkv.weight.t())
-        self._out = mixer.out.weight.t()
+        self._qkv = (mixer.qkv.bias, _weight(mixer.qkv))
+        self._out = _weight(mixer.out)
 
     def __call__(
         self, residual: Tensor, x: Tensor, context: StepContext, cache: AttentionCache | MambaCache
     ) -> Tensor:
         assert isinstance(cache, AttentionCache)
         batch, turning = len(x), self._heads + self._kv_heads
-        heads = torch.addmm(self._qkv[0], x, self._qkv[1]).view(batch, -1, self._size)
+        heads = _addmm(self._qkv[0], x, self._qkv[1]).view(batch, -1, self._size)
         turned = torch.bmm(heads[:, :turning], context.rotation)
         key, value = turned[:, self._heads :, None], heads[:, turning:, None]
         keys, values = cache
@@ -158,7 +163,7 @@ class _AttentionStep:
             values.index_copy_(2, context.slot, value)
         queries = turned[:, : self._heads].view(batch, self._kv_heads, -1, self._size)
         mixed = F.scaled_dot_product_attention(queries, seen, told, attn_mask=context.mask)
-        return torch.addmm(residual, mixed.reshape(batch, -1), self._out)
+        return _addmm(residual, mixed.reshape(batch, -1), self._out)
 
 
 class _MambaStep:
@@ -167,14 +172,14 @@ class _MambaStep:
     def __init__(self, mixer: Mamba2, kernels: Kernels) -> None:
         config = mixer.config
         self._kernels = kernels
-        self._in = (mixer.in_proj.bias, mixer.in_proj.weight.t())
+        self._in = (mixer.in_proj.bias, _weight(mixer.in_proj))
         self._inner, self._heads, self._size = config.inner, config.heads, config.head_dim
         self._shared = 2 * config.kv_inner
         self._conv = (mixer.conv_weight, mixer.conv_bias)
         self._dt_bias = mixer.dt_bias.float()
         self._a, self._d = mixer.decay(), mixer.D.float()
         self._norm = (mixer.norm.weight, mixer.norm.eps, config.heads)
-        self._out = mixer.out_proj.weight.t()
+        self._out = _weight(mixer.out_proj)
 
     def __call__(
         self, residual: Tensor, x: Tensor, context: StepContext, cache: AttentionCache | MambaCache
@@ -182,7 +187,7 @@ class _MambaStep:
         assert isinstance(cache, MambaCache)
         batch = len(x)
         bias, weight = self._in
-        projected = torch.mm(x, weight) if bias is None else torch.addmm(bias, x, weight)
+        projected = _mm(x, weight) if bias is None else _addmm(bias, x, weight)
         z, mixed = projected[:, : self._inner], projected[:, self._inner : -self._heads]
         dt = F.softplus(projected[:, -self._heads :].float() + self._dt_bias)
         convolved = self._kernels.convolve_step(mixed, cache.conv, *self._conv)
@@ -192,4 +197,26 @@ class _MambaStep:
             cache.state, shared[:, 0], dt, self._a, shared[:, 1], c, self._d
         )
         normed = self._kernels.gated_norm(y.reshape(batch, -1).to(x.dtype), z, *self._norm)
-        return torch.addmm(residual, normed, self._out)
+        return _addmm(residual, normed, self._out)
+
+
+def _weight(linear: nn.Module) -> Weight:
+    """What a product with this layer's matrix takes, looked up once."""
+    if isinstance(linear, QuantizedLinear):
+        return linear
+    assert isinstance(linear, nn.Linear)
+    return linear.weight.t()
+
+
+def _mm(x: Tensor, weight: Weight) -> Tensor:
+    """Product of x (B, in) and the matrix, (B, out)."""
+    if isinstance(weight, QuantizedLinear):
+        weight = weight.unpack(x.dtype).t()
+    return torch.mm(x, weight)
+
+
+def _addmm(added: Tensor, x: Tensor, weight: Weight) -> Tensor:
+    """The same product and ``added``, (out,) or (B, out)."""
+    if isinstance(weight, QuantizedLinear):
+        weight = weight.unpack(x.dtype).t()
+    return torch.addmm(added, x, weight)

@@ -116,7 +116,7 @@ def main() -> None:
 
     cell = Cell(**json.loads(sys.stdin.read()))
     try:
-        subject = subjects.parse(cell.name, cell.target)
+        subject = subjects.parse(cell.name, cell.target)  # first: what it imports is no part of it
         phases = Phases(cell, tell)
         with torch.inference_mode():
             if cell.context:

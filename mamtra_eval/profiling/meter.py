@@ -13,8 +13,9 @@ p99 from 1,000.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,6 +26,8 @@ Clock = Callable[[], float]
 
 Task = Callable[[], int]
 """One visit; returns how many units of work it did."""
+
+Name = TypeVar("Name", bound=Hashable)
 
 PERCENTILES = {90: 50, 95: 100, 99: 1000}
 """Samples that a percentile needs."""
@@ -79,11 +82,11 @@ class Summary:
 
 
 def measure(
-    tasks: Mapping[str, Task],
+    tasks: Mapping[Name, Task],
     rules: Rules | None = None,
     clock: Clock = time.perf_counter,
     synchronize: Callable[[], None] | None = None,
-) -> dict[str, list[float]]:
+) -> dict[Name, list[float]]:
     """Visit tasks in turn; seconds a unit of each visit, by task.
 
     Args:
@@ -96,7 +99,7 @@ def measure(
     wait = synchronize or (lambda: None)
     for task in tasks.values():
         _warm_up(task, rules, clock, wait)
-    found: dict[str, list[float]] = {name: [] for name in tasks}
+    found: dict[Name, list[float]] = {name: [] for name in tasks}
     spent = dict.fromkeys(tasks, 0.0)
     order = list(tasks)
     while order:

@@ -1,9 +1,10 @@
 """A profile from its beginning to its end: arithmetic, memory, times, speech; what is done stays.
 
-Cells are (context, streams). Memory takes a process a subject and cell; times take all subjects of
-a cell at once. Each cell's rows are written when it is done, so that a profile that was killed goes
-on where it was. A session (machine, kernels, element types) has rows of its own: on another machine
-everything is measured again, and the two stand beside each other without being compared.
+Cells are (context, streams). Memory takes a process a subject and cell; times take all subjects and
+contexts at once, for each number of streams. Rows are written as soon as their cell or group is
+done, so that a profile that was killed goes on where it was. A session (machine, kernels, element
+types) has rows of its own: on another machine everything is measured again, and the two stand
+beside each other without being compared.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ from mamtra_eval.errors import UserError
 from mamtra_eval.models import cost
 from mamtra_eval.models.cache import dtype
 from mamtra_eval.profiling import anatomy, busy, flops, identity, memory, recording, timing
+from mamtra_eval.profiling import speech as speaking
 from mamtra_eval.profiling.anatomy import Cell
 from mamtra_eval.profiling.meter import Clock
 from mamtra_eval.profiling.rows import MEASURED, ProfileKey, ProfileRow
+from mamtra_eval.profiling.speaking import NATURAL
+from mamtra_eval.profiling.speech import Speech
 from mamtra_eval.profiling.subjects import Subject
 from mamtra_eval.profiling.timing import Timing
 from mamtra_eval.progress import Progress, Silent
 from mamtra_eval.store import Store
+from mamtra_eval.systems import Request
 
 CONTEXTS = (128, 256, 350, 512, 768, 1024, 1536, 2048, 4096, 8192, 32768)
 """Of a full sweep; the first five bracket the contexts from which a hybrid saves."""
@@ -81,6 +86,7 @@ def profile(
     sweep: Sweep,
     folder: Path,
     *,
+    speech: Speech | None = None,
     baseline: str | None = None,
     progress: Progress | None = None,
     clock: Clock = time.perf_counter,
@@ -91,6 +97,7 @@ def profile(
         subjects: what to profile.
         sweep: what to measure of them.
         folder: a run folder, or a new one.
+        speech: what systems are asked to say.
         baseline: the subject that others are compared with; by default the run's, or the first.
         progress: told how far it is.
         clock: seconds; for tests.
@@ -101,19 +108,20 @@ def profile(
     device, show = sweep.timing.device, progress or Silent()
     looked = busy.look(device) if sweep.allow_busy else busy.refuse(device)
     marks = (f"{BUSY} ({looked.partition(': ')[2]})",) if looked.startswith("busy") else ()
-    names = (sweep.weights, sweep.timing.kv, sweep.timing.state)
-    told = identity.collect(device, *names)
+    told = identity.collect(device, sweep.weights, sweep.timing.kv, sweep.timing.state)
     session = identity.session(told)
     before = identity.conditions(device)
     with Store(folder) as store, store.lock():
         recording.enter(store, subjects, told, session, baseline)
-        work = _Work(subjects, sweep, session, store, show, marks)
+        work = _Work(subjects, sweep, speech or Speech(), session, store, show, marks)
         if "flops" in sweep.parts:
             work.flops()
         if "memory" in sweep.parts:
             work.memory()
         if "time" in sweep.parts:
             work.times(clock)
+        if "speech" in sweep.parts:
+            work.speech(clock)
         recording.add_conditions(store, session, before, identity.conditions(device))
     return session
 
@@ -125,13 +133,16 @@ class _Work:
         self,
         subjects: Sequence[Subject],
         sweep: Sweep,
+        speech: Speech,
         session: str,
         store: Store,
         show: Progress,
         marks: tuple[str, ...],
     ) -> None:
         self._decoders = [subject for subject in subjects if subject.config is not None]
-        self._sweep, self._session, self._store = sweep, session, store
+        self._systems = [subject for subject in subjects if subject.spec is not None]
+        self._sweep, self._speech = sweep, speech
+        self._session, self._store = session, store
         self._show, self._marks = show, marks
         self._done = recording.done(store, session)
 
@@ -158,28 +169,69 @@ class _Work:
                 self._keep(self._crowded(held) or anatomy.run(held, self._session))
                 advance()
 
+    def speech(self, clock: Clock) -> None:
+        """Systems end to end; of those with a decoder of ours, the memory of all of it as well."""
+        if not self._systems:
+            return
+        requests = self._speech.requests()
+        if "memory" in self._sweep.parts:
+            self._whole(requests[0])
+        absent = [one for one in self._systems if not self._has(one, "rate.failed", NATURAL)]
+        with self._show.stage("speech", 1) as advance:
+            if absent:  # all of them again: they are only compared if they took turns
+                baseline = str(recording.describe(self._store)["baseline"])
+                self._keep(speaking.natural(self._systems, requests, self._speech, self._session,
+                                            baseline, clock))  # fmt: skip
+            advance()
+        loaded = [one for one in self._systems if one.system().concurrent]
+        with self._show.stage("load", len(loaded)) as advance:
+            for subject in loaded:
+                self._keep(speaking.loads(subject, requests, self._speech, self._session, clock))
+                advance()
+
+    def _whole(self, request: Request) -> None:
+        """Memory of whole systems, in a process each."""
+        for subject in self._systems:
+            if subject.config is None or self._has(subject, "memory.total", ""):
+                continue
+            prompt = str(request.prompt_audio) if request.prompt_audio else None
+            cell = Cell(subject.name, subject.target, 0, text=request.text,
+                        prompt_text=request.prompt_text, prompt_audio=prompt)  # fmt: skip
+            self._keep(anatomy.run(cell, self._session))
+
+    def _has(self, subject: Subject, quantity: str, workload: str) -> bool:
+        return (subject.name, quantity, 0, 1, workload, "eager") in self._done
+
     def times(self, clock: Clock) -> None:
-        """All subjects of a cell side by side."""
-        cells = [cell for cell in self._sweep.cells() if not self._timed(*cell)]
-        if not cells or not self._decoders:
+        """All subjects and contexts side by side, one number of streams after the other."""
+        absent = {
+            streams: contexts
+            for streams in sorted({*self._sweep.streams})
+            if (contexts := [c for c in sorted({*self._sweep.contexts})
+                             if not self._timed(c, streams)])
+        }  # fmt: skip
+        if not absent or not self._decoders:
             return
         settings = self._sweep.timing
-        with self._show.stage("times", len(cells)) as advance:
+        with self._show.stage("times", sum(map(len, absent.values()))) as advance:
             decoders = {
                 subject.name: subject.decoder(settings.device, dtype(self._sweep.weights))
                 for subject in self._decoders
             }
-            for context, streams in cells:
-                rows = timing.cell(decoders, context, streams, settings, self._session, clock)
-                self._keep(rows)
-                advance()
+            for streams, contexts in absent.items():
+                for group in timing.groups(decoders, contexts, streams, settings):
+                    made = timing.measure(decoders, group, streams, settings, self._session, clock)
+                    self._keep(made)
+                    for _ in group:
+                        advance()
 
     def _timed(self, context: int, streams: int) -> bool:
         settings = self._sweep.timing
         return all(
-            (subject.name, quantity, context, streams, workload, engine) in self._done
-            for quantity, workload, engine in timing.wanted(settings, context, streams)
-            if quantity != "time.prefill" or settings.reads(context, streams)
+            (subject.name, place.quantity, context, streams, place.workload, place.engine)
+            in self._done
+            for place in timing.wanted(settings, streams)
+            if place.quantity != "time.prefill" or settings.reads(context, streams)
             for subject in self._decoders
         )
 

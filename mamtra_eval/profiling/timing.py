@@ -1,15 +1,18 @@
 """Times of decoders, side by side: a pass over the context, and a step at it.
 
-All decoders are in memory at once and visited in turn (``meter``). A cell is a context and a number
-of streams; its rows are ``time.prefill`` (seconds a pass, one stream) and ``time.step`` (seconds a
-step of all streams together), the latter for each workload and engine.
+All decoders are in memory at once, with caches of all contexts, and every pair of the two is
+visited in turn (``meter``): so decoders can be compared, and contexts too, whatever the machine did
+meanwhile. Where the caches of all contexts have no room together, contexts are taken in groups.
+Rows are ``time.prefill`` (seconds a pass, one stream) and ``time.step`` (seconds a step of all
+streams together), the latter for each workload and engine.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 
@@ -60,68 +63,91 @@ class Timing:
         return self.longest_prefill is None or context * streams <= self.longest_prefill
 
 
-def wanted(timing: Timing, context: int, streams: int) -> list[tuple[str, str, str]]:
-    """(quantity, workload, engine) of a cell."""
-    steps = [("time.step", workload, engine) for workload in timing.workloads
-             for engine in timing.engines(workload)]  # fmt: skip
-    return [*([("time.prefill", REPLAY, "eager")] if streams == 1 else []), *steps]
+class Place(NamedTuple):
+    """Which of a cell's rows."""
+
+    quantity: str
+    workload: str
+    engine: str
 
 
-def cell(
+def wanted(timing: Timing, streams: int) -> list[Place]:
+    """What a cell has rows of."""
+    steps = [
+        Place("time.step", workload, engine)
+        for workload in timing.workloads
+        for engine in timing.engines(workload)
+    ]
+    return [*([Place("time.prefill", REPLAY, "eager")] if streams == 1 else []), *steps]
+
+
+def groups(
+    decoders: Mapping[str, Decoder], contexts: Sequence[int], streams: int, timing: Timing
+) -> list[list[int]]:
+    """Contexts whose caches have room together, ascending; one without any room stands alone."""
+    free = _free(timing.device)
+    found: list[list[int]] = []
+    taken = 0.0
+    for context in sorted(contexts):
+        needed = _caches(decoders, context, streams, timing)
+        if not found or taken + needed > ROOM * free:
+            found.append([])
+            taken = 0.0
+        found[-1].append(context)
+        taken += needed
+    return found
+
+
+def measure(
     decoders: Mapping[str, Decoder],
-    context: int,
+    contexts: Sequence[int],
     streams: int,
     timing: Timing,
     session: str,
     clock: Clock = time.perf_counter,
 ) -> Iterator[ProfileRow]:
-    """Rows of one cell; rows with an error where there is no room for its caches."""
-    keys = {name: ProfileKey(session, name, "", "", context, streams) for name in decoders}
+    """Rows of a group of contexts; rows with an error where there is no room for its caches."""
     try:
-        _refuse_crowding(decoders, context, streams, timing)
+        _refuse_crowding(decoders, contexts, streams, timing)
         benches = {
-            name: Bench(decoder, context, streams, timing.steps,
-                        kv_dtype=dtype(timing.kv), state_dtype=dtype(timing.state))
+            (name, context): Bench(decoder, context, streams, timing.steps,
+                                   kv_dtype=dtype(timing.kv), state_dtype=dtype(timing.state))
+            for context in contexts
             for name, decoder in decoders.items()
         }  # fmt: skip
-        for quantity, workload, engine in wanted(timing, context, streams):
-            full = {name: replace(key, quantity=quantity, workload=workload, engine=engine)
-                    for name, key in keys.items()}  # fmt: skip
-            yield from _timed(benches, full, quantity, workload, engine, timing, clock)
+        for place in wanted(timing, streams):
+            yield from _timed(benches, place, timing, session, clock)
     except (MemoryError, torch.OutOfMemoryError) as error:
         reason = " ".join(str(error).split()) or "out of memory"
-        for quantity, workload, engine in wanted(timing, context, streams):
-            for key in keys.values():
-                about = replace(key, quantity=quantity, workload=workload, engine=engine)
-                yield ProfileRow(about, "s", MEASURED, None, n=0, error=reason)
+        for place in wanted(timing, streams):
+            for context in contexts:
+                for name in decoders:
+                    yield _absent(_key(session, name, context, streams, place), reason)
 
 
 def _timed(
-    benches: Mapping[str, Bench],
-    keys: Mapping[str, ProfileKey],
-    quantity: str,
-    workload: str,
-    engine: str,
+    benches: Mapping[tuple[str, int], Bench],
+    place: Place,
     timing: Timing,
+    session: str,
     clock: Clock,
 ) -> Iterator[ProfileRow]:
-    if quantity == "time.prefill":
-        bench = next(iter(benches.values()))
-        if not timing.reads(bench.context, bench.streams):
-            bound = f"a pass over {bench.context:,} tokens is beyond --longest-prefill"
-            for key in keys.values():
-                yield ProfileRow(key, "s", MEASURED, None, n=0, error=f"not run: {bound}")
-            return
-        tasks: dict[str, Task] = {name: bench.prefill for name, bench in benches.items()}
-        detail = {}
-    else:
-        for bench in benches.values():
+    """Rows of one quantity, of all decoders and contexts in turn."""
+    tasks: dict[ProfileKey, Task] = {}
+    details: dict[ProfileKey, dict[str, object]] = {}
+    for (name, context), bench in benches.items():
+        key = _key(session, name, context, bench.streams, place)
+        if place.quantity == "time.step":
             bench.fill()
-        tasks = {name: _task(bench, workload, engine) for name, bench in benches.items()}
-        detail = {"steps": next(iter(benches.values())).steps}
+            tasks[key] = _task(bench, place)
+            details[key] = {"steps": bench.steps}
+        elif timing.reads(context, bench.streams):
+            tasks[key] = bench.prefill
+        else:
+            yield _absent(key, f"not run: more than {timing.longest_prefill:,} tokens in a pass")
     found = meter.measure(tasks, timing.rules, clock, _waiting(timing.device))
-    for name, samples in found.items():
-        yield timed_row(keys[name], samples, timing.rules, detail)
+    for key, samples in found.items():
+        yield timed_row(key, samples, timing.rules, details.get(key, {}))
 
 
 def timed_row(
@@ -137,8 +163,20 @@ def timed_row(
     )  # fmt: skip
 
 
-def _task(bench: Bench, workload: str, engine: str) -> Task:
-    return bench.replay() if workload == REPLAY else bench.fixed(graphs=engine == "graph")
+def _key(session: str, name: str, context: int, streams: int, place: Place) -> ProfileKey:
+    return ProfileKey(
+        session, name, place.quantity, "", context, streams, place.workload, place.engine
+    )
+
+
+def _absent(key: ProfileKey, reason: str) -> ProfileRow:
+    return ProfileRow(key, "s", MEASURED, None, n=0, error=reason)
+
+
+def _task(bench: Bench, place: Place) -> Task:
+    if place.workload == REPLAY:
+        return bench.replay()
+    return bench.fixed(graphs=place.engine == "graph")
 
 
 def _waiting(device: str) -> Callable[[], None] | None:
@@ -148,20 +186,26 @@ def _waiting(device: str) -> Callable[[], None] | None:
 
 
 def _refuse_crowding(
-    decoders: Mapping[str, Decoder], context: int, streams: int, timing: Timing
+    decoders: Mapping[str, Decoder], contexts: Sequence[int], streams: int, timing: Timing
 ) -> None:
-    """MemoryError where the caches of all decoders have no room; the kernel would kill instead."""
-    kv, state = (cost.element_bytes(name) for name in (timing.kv, timing.state))
-    needed = streams * sum(
-        cost.kv_bytes(decoder.config, context, kv) + cost.state_bytes(decoder.config, state)
-        for decoder in decoders.values()
-    )
-    if timing.device.startswith("cuda"):
-        free = torch.cuda.mem_get_info(timing.device)[0]
-    else:
-        free = memory.available()
+    """MemoryError where the caches have no room; the kernel would kill the process instead."""
+    needed = sum(_caches(decoders, context, streams, timing) for context in contexts)
+    free = _free(timing.device)
     if needed > ROOM * free:
         raise MemoryError(
             f"the caches of {len(decoders)} decoders would take {needed / 2**30:.1f} GiB, and "
             f"{free / 2**30:.1f} GiB are free"
         )
+
+
+def _caches(decoders: Mapping[str, Decoder], context: int, streams: int, timing: Timing) -> int:
+    """Bytes of the caches of all decoders at one context."""
+    kv, state = (cost.element_bytes(name) for name in (timing.kv, timing.state))
+    return streams * sum(
+        cost.kv_bytes(decoder.config, context, kv) + cost.state_bytes(decoder.config, state)
+        for decoder in decoders.values()
+    )
+
+
+def _free(device: str) -> int:
+    return torch.cuda.mem_get_info(device)[0] if device.startswith("cuda") else memory.available()

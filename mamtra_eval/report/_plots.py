@@ -5,21 +5,16 @@ Drawn by matplotlib without a display, on a transparent ground. The same data gi
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mamtra_eval.metrics import Figure
+from mamtra_eval.report._canvas import THEMES, Theme, canvas, encode, style
 from mamtra_eval.report._format import margin
 from mamtra_eval.tradeoff import Panel, Point, Saving, Tradeoff
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure as Canvas
     from matplotlib.transforms import Affine2D
 
     from mamtra_eval.statistics.region import Ellipse as Region
@@ -28,48 +23,15 @@ MAX_PANELS = 3
 """Figures side by side."""
 
 
-@dataclass(frozen=True)
-class Theme:
-    """Colours of a page; the same roles as in report.css."""
-
-    ground: str
-    ink: str
-    muted: str
-    line: str
-    accent: str
-    several: tuple[str, ...]
-    """To tell variants apart; their names stand beside them as well."""
-
-
-THEMES = {
-    "light": Theme(
-        "#ffffff",
-        "#1a1d21",
-        "#5a616b",
-        "#d9dad6",
-        "#2450b8",
-        ("#2450b8", "#0b6650", "#a8641a", "#8a2b6b", "#4a5568"),
-    ),
-    "dark": Theme(
-        "#0d1117",
-        "#e8eaed",
-        "#9aa3ae",
-        "#30363d",
-        "#93b2ff",
-        ("#93b2ff", "#6fd3b0", "#f0b060", "#e59ad0", "#b8c0cc"),
-    ),
-}
-
-
 def savings(tradeoff: Tradeoff, saving: Saving, theme: str, form: str) -> bytes:
     """What is saved against what is lost, a panel a figure, as ``svg`` or ``png``."""
     panels = tradeoff.panels[saving.key][:MAX_PANELS]
-    with _style(THEMES[theme]):
-        figure, axes = _figure(len(panels))
+    with style(THEMES[theme]):
+        figure, axes = canvas(len(panels))
         for place, (axis, panel) in enumerate(zip(axes, panels, strict=True)):
             _panel(axis, tradeoff, saving, panel, THEMES[theme])
             axis.set_xlabel(f"{saving.title}, saved" if place == 0 else "saved")
-        return _bytes(figure, form)
+        return encode(figure, form)
 
 
 def plane(tradeoff: Tradeoff, margins: dict[str, float], theme: str, form: str) -> bytes:
@@ -79,8 +41,8 @@ def plane(tradeoff: Tradeoff, margins: dict[str, float], theme: str, form: str) 
     colours = THEMES[theme]
     assert tradeoff.plane is not None
     one, two = tradeoff.plane
-    with _style(colours):
-        figure, [axis] = _figure(1)
+    with style(colours):
+        figure, [axis] = canvas(1)
         factors = [_factor(each) for each in (one, two)]
         _cross(axis, colours)
         for place, (name, found) in enumerate(tradeoff.together.items()):
@@ -107,7 +69,7 @@ def plane(tradeoff: Tradeoff, margins: dict[str, float], theme: str, form: str) 
         _name(axis, tradeoff.baseline, 0, 0, colours, below=True)
         axis.set_xlabel(_axis_title(one, ("left", "right")))
         axis.set_ylabel(_axis_title(two))
-        return _bytes(figure, form)
+        return encode(figure, form)
 
 
 def _panel(axis: Axes, tradeoff: Tradeoff, saving: Saving, panel: Panel, colours: Theme) -> None:
@@ -203,48 +165,6 @@ def _show_all(axis: Axes, tradeoff: Tradeoff, factors: Sequence[float]) -> None:
         edge = _placed(found, factors).transform(circle)
         axis.plot(edge[:, 0], edge[:, 1], alpha=0)
     axis.margins(0.1)
-
-
-def _style(colours: Theme) -> AbstractContextManager[None]:
-    import matplotlib as mpl
-
-    mpl.use("agg")
-    return mpl.rc_context(
-        {
-            "font.size": 9.5,
-            "text.color": colours.ink,
-            "axes.edgecolor": colours.line,
-            "axes.labelcolor": colours.muted,
-            "xtick.color": colours.muted,
-            "ytick.color": colours.muted,
-            "axes.grid": True,
-            "grid.color": colours.line,
-            "grid.linewidth": 0.6,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.axisbelow": True,
-            "axes.unicode_minus": True,
-            "svg.hashsalt": "mamtra-eval",
-            "savefig.transparent": True,
-        }
-    )
-
-
-def _figure(panels: int) -> tuple[Canvas, list[Axes]]:
-    from matplotlib.figure import Figure as Canvas
-
-    canvas = Canvas(figsize=(max(5.2, 3.9 * panels), 3.4 if panels > 1 else 3.9))
-    canvas.set_layout_engine("constrained")
-    return canvas, [canvas.add_subplot(1, panels, place + 1) for place in range(panels)]
-
-
-def _bytes(canvas: Canvas, form: str) -> bytes:
-    file = io.BytesIO()
-    metadata = {"Date": None} if form == "svg" else {"Software": None}
-    with warnings.catch_warnings():  # a name in a script that the font lacks: boxes, no noise
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
-        canvas.savefig(file, format=form, dpi=160, metadata=metadata)
-    return file.getvalue()
 
 
 def margin_note(tradeoff: Tradeoff) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from mamtra_eval import tradeoff as families
 from mamtra_eval.report import _plots
+from mamtra_eval.report._canvas import THEMES
 from mamtra_eval.report._format import amount, difference, interval
 from mamtra_eval.report._markdown import escape, table
 from mamtra_eval.results import Results, SystemResult
@@ -37,13 +38,13 @@ def write(results: Results) -> Path | None:
     folder = results.folder / FOLDER
     folder.mkdir(exist_ok=True)
     for saving in found.savings:
-        for theme in _plots.THEMES:
+        for theme in THEMES:
             for form in ("svg", "png"):
                 data = _plots.savings(found, saving, theme, form)
                 (folder / f"{saving.key}-{theme}.{form}").write_bytes(data)
     if found.plane:
         margins = _margins(found)
-        for theme in _plots.THEMES:
+        for theme in THEMES:
             for form in ("svg", "png"):
                 data = _plots.plane(found, margins, theme, form)
                 (folder / f"plane-{theme}.{form}").write_bytes(data)
@@ -63,7 +64,7 @@ def data(results: Results) -> dict[str, Any] | None:
             "title": f"{saving.title}: saved against lost",
             "panels": min(_plots.MAX_PANELS, len(found.losses)),
             "alt": " ".join(_front(panel) for panel in found.panels[saving.key]),
-            **{f"svg_{t}": _plots.savings(found, saving, t, "svg").decode() for t in _plots.THEMES},
+            **{f"svg_{t}": _plots.savings(found, saving, t, "svg").decode() for t in THEMES},
         }
     ]
     if found.plane:
@@ -73,7 +74,7 @@ def data(results: Results) -> dict[str, Any] | None:
                 "title": f"{' and '.join(titles)} together",
                 "alt": f"Joint regions of the differences in {' and '.join(titles)}",
                 **{f"svg_{t}": _plots.plane(found, margins, t, "svg").decode()
-                   for t in _plots.THEMES},
+                   for t in THEMES},
             }
         )  # fmt: skip
     return {"note": f"{HOW} More in {FILE}.", "plots": plots}

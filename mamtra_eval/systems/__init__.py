@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mamtra_eval.audio import Clip
+from mamtra_eval.errors import UserError
 from mamtra_eval.footprint import Footprint
 
 
@@ -62,6 +63,12 @@ class System(ABC):
     max_processes: int | None = None
     """Most worker processes that may run it side by side; ``None`` leaves it to the executor."""
 
+    concurrent: bool = False
+    """Whether ``speak`` and ``stream`` may be called from several threads at once."""
+
+    at_a_time: int | None = None
+    """Most calls that get on at a time, further ones wait within it; ``None`` is no bound."""
+
     @abstractmethod
     def identity(self, requests: Sequence[Request]) -> dict[str, Any]:
         """Everything its output depends on (options, versions, hashes), as plain JSON values.
@@ -73,9 +80,27 @@ class System(ABC):
         """Closed form of what its decoder takes, if it knows it; read without loading weights."""
         return None
 
+    def checkpoint(self) -> Path | None:
+        """Folder of its decoder's checkpoint, if it speaks with a decoder of this package."""
+        return None
+
     @abstractmethod
     def speak(self, request: Request) -> Clip | Words:
         """Make one clip; SynthesisError if it can't be made."""
+
+    def stream(self, request: Request) -> Iterator[Clip]:
+        """Make one clip and hand over its pieces as they come; by default all of it in one.
+
+        It is what profiles time: work begins with the first ``next``. ``cost`` of the whole stands
+        on the last piece. UserError for a system without audio.
+        """
+        made = self.speak(request)
+        if isinstance(made, Words):
+            raise UserError(
+                "this system gives transcripts, not audio: there is nothing to time",
+                fix="Take a system that speaks.",
+            )
+        yield made
 
     def speak_many(
         self, requests: Sequence[Request]

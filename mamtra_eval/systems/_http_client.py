@@ -10,7 +10,7 @@ import math
 import random
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import httpx
@@ -26,6 +26,19 @@ MAX_BYTES = 200_000_000
 
 Answer = tuple[str, bytes]
 """Media type and content."""
+
+
+class Sink(Protocol):
+    """Whoever is told the bytes of a good answer while they come."""
+
+    begun: bool
+    """Whether something of it was handed on, so that another attempt would say it twice."""
+
+    def start(self) -> None:
+        """A good answer begins; what was taken of another one before is void."""
+
+    def take(self, data: bytes) -> None:
+        """Its next bytes; SynthesisError ends the clip."""
 
 
 class _Again(Exception):  # noqa: N818 -- a signal to try again, not an error
@@ -53,7 +66,12 @@ class Client:
         self._http = httpx.AsyncClient(
             headers={"Authorization": f"Bearer {self._key}"} if self._key else None,
             timeout=httpx.Timeout(limit_s, connect=min(CONNECT_S, limit_s)),
-            limits=httpx.Limits(max_connections=self._options["concurrency"]),
+            # No bound of connections: the callers' slots are one already. A request that is ended
+            # while its connection is being given back keeps it for good, and with a bound of the
+            # pool's own, the next one would wait for it in vain.
+            limits=httpx.Limits(
+                max_connections=None, max_keepalive_connections=self._options["concurrency"]
+            ),
             trust_env=not here,
         )
 
@@ -61,18 +79,21 @@ class Client:
         """Close the connections."""
         await self._http.aclose()
 
-    async def fetch(self, body: dict[str, Any], dice: random.Random) -> Answer:
+    async def fetch(self, body: dict[str, Any], dice: random.Random, *sinks: Sink) -> Answer:
         """The first answer that is a success; SynthesisError after the last attempt.
 
         A pause that would end behind ``total_timeout_s`` is not begun: the clip is given up at
-        once, with the reason that is known.
+        once, with the reason that is known. ``sinks`` see the answer as it comes; once one of them
+        has begun, there is no further attempt.
         """
         now = asyncio.get_running_loop().time
         deadline = now() + self._options["total_timeout_s"]
         for attempt in range(self._options["retries"] + 1):
             try:
-                answer = await self._attempt(body, deadline - now())
+                answer = await self._attempt(body, deadline - now(), *sinks)
             except _Again as again:
+                if any(sink.begun for sink in sinks):
+                    raise SynthesisError(f"{self.where}: {again}, within the audio") from again
                 if (again.unreachable and self.unreachable) or attempt == self._options["retries"]:
                     raise self._given_up(again, attempt) from again
                 pause_s = _pause(attempt, again.wait_s, dice)
@@ -92,14 +113,14 @@ class Client:
             tried = f" (attempt {attempt + 1}; another would not fit into {total})"
         return SynthesisError(f"{self.where}: {again}{tried}")
 
-    async def _attempt(self, body: dict[str, Any], left_s: float) -> Answer:
+    async def _attempt(self, body: dict[str, Any], left_s: float, *sinks: Sink) -> Answer:
         limit_s = self._options["timeout_s"]
         limit = f"timeout_s={limit_s:g}"
         if left_s < limit_s:
             limit_s, limit = left_s, f"the {left_s:.3g} s left of total_timeout_s"
         try:
             async with asyncio.timeout(limit_s):
-                return await self._post(body)
+                return await self._post(body, *sinks)
         except httpx.ConnectTimeout as error:
             raise _Again("no connection in time", unreachable=True) from error
         except (TimeoutError, httpx.TimeoutException) as error:
@@ -112,19 +133,19 @@ class Client:
         except httpx.RequestError as error:
             raise SynthesisError(f"{self.where}: {one_line(str(error))}") from error
 
-    async def _post(self, body: dict[str, Any]) -> Answer:
+    async def _post(self, body: dict[str, Any], *sinks: Sink) -> Answer:
         url = httpx.URL(self._options["url"])
         for _ in range(REDIRECTS + 1):
             async with self._http.stream("POST", url, json=body) as response:
                 if "location" not in response.headers or not 300 <= response.status_code < 400:
-                    return await self._receive(response)
+                    return await self._receive(response, *sinks)
                 url = _redirect(response)
         raise SynthesisError(f"{self.where}: more than {REDIRECTS} redirects")
 
-    async def _receive(self, response: httpx.Response) -> Answer:
+    async def _receive(self, response: httpx.Response, *sinks: Sink) -> Answer:
         kind = one_line(response.headers.get("content-type", "(none)"), 100)
         if response.is_success:
-            data = await _read(response, MAX_BYTES)
+            data = await _read(response, MAX_BYTES, *sinks)
             if len(data) > MAX_BYTES:
                 raise SynthesisError(f"{self.where}: more than {MAX_BYTES} bytes")
             return kind, data
@@ -138,12 +159,16 @@ class Client:
         raise SynthesisError(f"{self.where}: {reason}")
 
 
-async def _read(response: httpx.Response, limit: int) -> bytes:
+async def _read(response: httpx.Response, limit: int, *sinks: Sink) -> bytes:
     data = bytearray()
+    for sink in sinks:
+        sink.start()
     async for chunk in response.aiter_bytes():
         data += chunk
         if len(data) > limit:
             break
+        for sink in sinks:
+            sink.take(chunk)
     return bytes(data)
 
 

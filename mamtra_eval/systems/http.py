@@ -23,6 +23,10 @@ growing, jittered pauses or after the server's ``Retry-After`` (60 s at most). W
 be reached at all, each further clip gets one attempt only. Redirects are followed on the same
 scheme, host and port. Proxies of the environment are used, except for an endpoint on this machine.
 
+``stream`` hands a WAV over while it arrives, if the server sends it so; other formats come in one
+piece at the end. It asks for nothing else than ``speak`` does: a parameter by which a server
+streams belongs into ``extra``. There is no further attempt once a piece was handed over.
+
 Keep ``total_timeout_s`` below the run's ``execution.timeout_s`` (300): there, a worker that shows
 no clip for so long is ended. Address and options are recorded with the run; an address that holds
 a user, a password or a parameter named like a secret (``key``, ``token``, ``signature``, …) is
@@ -36,15 +40,18 @@ import random
 import threading
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future, as_completed
+from queue import SimpleQueue
 from typing import Any, TypeVar
 from urllib.parse import unquote_plus
 
 from mamtra_eval import audio
+from mamtra_eval.errors import SynthesisError
 from mamtra_eval.registry import read_options
 from mamtra_eval.systems import Request, System
 from mamtra_eval.systems._http_client import Client
 from mamtra_eval.systems._http_content import body, decode
 from mamtra_eval.systems._http_options import checked, read_key, refuse_secrets
+from mamtra_eval.systems._http_pieces import Pieces
 
 __all__ = ["Http", "create", "options_from_url", "refuse_secrets"]
 
@@ -81,12 +88,15 @@ class Http(System):
     """
 
     max_processes = 1
+    concurrent = True
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = checked(options)
         self.batch_size = 4 * self.options["concurrency"]
+        self.at_a_time = self.options["concurrency"]
         self._client = Client(self.options, read_key(self.options["api_key_env"]))
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._starting = threading.Lock()
 
     def identity(self, requests: Sequence[Request]) -> dict[str, Any]:
         """The options that decide what is asked for. What the server runs, it doesn't tell."""
@@ -95,6 +105,18 @@ class Http(System):
     def speak(self, request: Request) -> audio.Clip:
         """What the server sent; SynthesisError after the last attempt, or if it is no audio."""
         return self._submit(self._speak(request)).result()
+
+    def stream(self, request: Request) -> Iterator[audio.Clip]:
+        """Pieces as the server sends them, of a WAV; SynthesisError as in ``speak``."""
+        pieces: SimpleQueue[audio.Clip | None] = SimpleQueue()
+        future = self._submit(self._stream(request, pieces))
+        future.add_done_callback(lambda _: pieces.put(None))
+        try:
+            while (clip := pieces.get()) is not None:
+                yield clip
+            future.result()
+        finally:
+            future.cancel()
 
     def speak_many(
         self, requests: Sequence[Request]
@@ -121,12 +143,13 @@ class Http(System):
             self._loop = None
 
     def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            self._slots = asyncio.Semaphore(self.options["concurrency"])
-            self._client.open()
-            self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-            self._thread.start()
+        with self._starting:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._slots = asyncio.Semaphore(self.options["concurrency"])
+                self._client.open()
+                self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+                self._thread.start()
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     async def _speak(self, request: Request) -> audio.Clip:
@@ -135,6 +158,22 @@ class Http(System):
             dice = random.Random(request.seed)  # noqa: S311 -- jitter
             kind, data = await self._client.fetch(fields, dice)
         return await asyncio.to_thread(decode, data, f"{self._client.where}: answer of type {kind}")
+
+    async def _stream(self, request: Request, to: SimpleQueue[audio.Clip | None]) -> None:
+        fields = body(request, self.options)
+        pieces = Pieces(to.put, self._client.where)
+        async with self._slots:
+            dice = random.Random(request.seed)  # noqa: S311 -- jitter
+            kind, data = await self._client.fetch(fields, dice, pieces)
+        # Whatever was handed over, the whole is checked as a clip of ``speak`` is.
+        name = f"{self._client.where}: answer of type {kind}"
+        whole = await asyncio.to_thread(decode, data, name)
+        if not pieces.begun:
+            to.put(whole)
+        elif pieces.samples != len(whole.samples):
+            raise SynthesisError(
+                f"{name}: {pieces.samples} samples in pieces, {len(whole.samples)} in the whole"
+            )
 
 
 def create(options: Mapping[str, Any]) -> Http:

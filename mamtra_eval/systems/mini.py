@@ -13,6 +13,10 @@ Text becomes phones (``frontend``), phones and speech tokens take turns through 
 (``frontend.interleave``), and the mini codec makes samples of the tokens. The prompt chooses among
 the trained voices: the one whose mean speaker embedding is nearest to the prompt's; without a
 prompt it is the first voice.
+
+``stream`` draws the same tokens as ``speak`` and decodes them a second of speech at a time
+(``_mini_stream``). Its samples are not those that ``evaluate`` scores: a piece is decoded before
+what follows it is known.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +39,7 @@ from mamtra_eval.errors import (
 )
 from mamtra_eval.frontend import lexicon
 from mamtra_eval.registry import read_options
+from mamtra_eval.stage_times import stage
 from mamtra_eval.systems import Request, System
 from mamtra_eval.systems._mini_voices import BUNDLE, Voices, hashes, load_codec
 
@@ -42,7 +48,7 @@ if TYPE_CHECKING:
     from mamtra_eval.footprint import Footprint
     from mamtra_eval.models.config import DecoderConfig
     from mamtra_eval.models.decoder import Decoder
-    from mamtra_eval.models.generate import Generated, Item
+    from mamtra_eval.models.generate import DecodingConfig, Generated, Item
 
 FOLDERS = {"1:0": "teacher", "1:1": "1-1", "1:3": "1-3", "1:5": "1-5", "1:11": "1-11"}
 DEFAULTS: dict[str, object] = {
@@ -62,6 +68,8 @@ SLOTS = 64_000
 
 ELEMENT_BYTES = 4
 """Of a parameter and of an element of the caches: it runs in float32."""
+
+SILENT = "the decoder ended before it said anything"
 
 COLDEST = 0.01
 """Smallest temperature but 0, which is greedy."""
@@ -83,6 +91,9 @@ class Mini(System):
     """Speaks with one checkpoint of the family."""
 
     batch_size = 32
+
+    first_chunk = 25
+    """Tokens of the first piece of a stream, and of each later one: one second of speech."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.folder, self.settings = folder, settings
@@ -113,6 +124,10 @@ class Mini(System):
 
         return footprint.of(checkpoint.read_config(self.folder), ELEMENT_BYTES)
 
+    def checkpoint(self) -> Path:
+        """Where its decoder lies."""
+        return self.folder
+
     def speak(self, request: Request) -> Clip:
         """One clip; SynthesisError for a text with nothing to say."""
         [(_, made)] = self.speak_many([request])
@@ -126,39 +141,80 @@ class Mini(System):
         items: dict[int, tuple[int, Item]] = {}
         for index, request in enumerate(requests):
             try:
-                items[index] = self._item(request)
-            except MissingExtra:
-                raise  # no clip can be made without it
+                with stage("front_end"):
+                    items[index] = self._item(request)
             except SynthesisError as error:
                 yield index, error
-            except UserError as error:
-                yield index, SynthesisError(str(error))
         for group in _fitting({index: item for index, (_, item) in items.items()}):
-            made = self._generate([items[index][1] for index in group])
+            with stage("decoder"):
+                made = self._generate([items[index][1] for index in group])
             for index, one in zip(group, made, strict=True):
                 voice, item = items[index]
                 if one.tokens:
-                    clip = self._codec.decode(one.tokens, voice)
-                    yield index, replace(clip, cost=self._cost(item, one))
+                    with stage("vocoder"):
+                        clip = self._codec.decode(one.tokens, voice)
+                    cost = self._cost(item, len(one.tokens), not one.stopped)
+                    yield index, replace(clip, cost=cost)
                 else:
-                    yield index, SynthesisError("the decoder ended before it said anything")
+                    yield index, SynthesisError(SILENT)
+
+    def stream(self, request: Request) -> Iterator[Clip]:
+        """Pieces of ``first_chunk`` tokens each; SynthesisError as in ``speak``.
+
+        The samples are not quite those of ``speak``, which sees the whole; the tokens, and so the
+        length, are.
+        """
+        from mamtra_eval.models.generate import stream
+        from mamtra_eval.systems._mini_stream import Joiner
+
+        self.prepare()
+        with stage("front_end"):
+            voice, item = self._item(request)
+        tokens = (emitted.token for emitted in stream(self._decoder, [item], self._decoding()))
+        with stage("prefill"):
+            piece = list(islice(tokens, 1))
+        if not piece:
+            raise SynthesisError(SILENT)
+        with stage("decode"):
+            piece += islice(tokens, self.first_chunk - 1)
+        joiner, said = Joiner(self._codec, voice), 0
+        while len(piece) == self.first_chunk:
+            said += len(piece)
+            with stage("vocoder"):
+                samples = joiner.add(piece)
+            yield Clip(samples, joiner.rate_hz)
+            with stage("decode"):
+                piece = list(islice(tokens, self.first_chunk))
+        said += len(piece)
+        with stage("vocoder"):
+            samples = joiner.finish(piece)
+        cut = said >= (item.maximum or 0)
+        yield Clip(samples, joiner.rate_hz, cost=self._cost(item, said, cut))
 
     def prepare(self) -> None:
         """Load decoder, codec and lexicon; the speaker encoder waits for a prompt."""
         _ = self._decoder, self._codec, lexicon.pronounce("a")
 
-    def _cost(self, item: Item, made: Generated) -> dict[str, float]:
+    def _cost(self, item: Item, tokens: int, cut: bool) -> dict[str, float]:
         """Tokens, bytes of the clip's own caches at the end (float32), whether it was cut."""
         from mamtra_eval.models import cost
 
         config = self._decoder.config
-        context = len(item.prompt) + len(item.feed) + len(made.tokens)
+        context = len(item.prompt) + len(item.feed) + tokens
         kept = cost.kv_bytes(config, context, ELEMENT_BYTES)
         kept += cost.state_bytes(config, ELEMENT_BYTES)
-        return {"tokens": len(made.tokens), "cache_bytes": kept, "cut": float(not made.stopped)}
+        return {"tokens": tokens, "cache_bytes": kept, "cut": float(cut)}
 
     def _item(self, request: Request) -> tuple[int, Item]:
-        """The voice for a request, and the decoder's input."""
+        """The voice for a request, and the decoder's input; SynthesisError if it is at fault."""
+        try:
+            return self._read(request)
+        except MissingExtra:
+            raise  # no clip can be made without it
+        except UserError as error:
+            raise SynthesisError(str(error)) from error
+
+    def _read(self, request: Request) -> tuple[int, Item]:
         from mamtra_eval.frontend import transcribe
         from mamtra_eval.frontend.interleave import interleave
         from mamtra_eval.frontend.phones import PAUSE, to_id
@@ -175,7 +231,12 @@ class Mini(System):
         return voice, Item(spoken.prompt, request.seed, maximum=longest, feed=spoken.feed)
 
     def _generate(self, items: list[Item]) -> list[Generated]:
-        from mamtra_eval.models.generate import DecodingConfig, generate
+        from mamtra_eval.models.generate import generate
+
+        return generate(self._decoder, items, self._decoding())
+
+    def _decoding(self) -> DecodingConfig:
+        from mamtra_eval.models.generate import DecodingConfig
         from mamtra_eval.models.sampling import SamplerConfig
 
         settings = self.settings
@@ -185,7 +246,7 @@ class Mini(System):
             sampler = SamplerConfig(
                 "top-p", top_p=settings.top_p, top_k=0, temperature=settings.temperature
             )
-        return generate(self._decoder, items, DecodingConfig(sampler))
+        return DecodingConfig(sampler)
 
     @cached_property
     def _voices(self) -> Voices:

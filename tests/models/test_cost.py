@@ -256,3 +256,41 @@ def test_nonsense_is_refused() -> None:
         Convention(attention="half")
     with pytest.raises(UserError, match=r"no type of elements named 'fp8'\. Did you mean fp"):
         cost.element_bytes("fp8")
+
+
+def test_quantised_weights_of_the_published_shapes() -> None:
+    # By hand: a Transformer layer of the teacher has matrices of 1152 x 896, 896 x 896,
+    # 9728 x 896 and 896 x 4864, so 12,672 rows; at 4 bits 896 columns are 7 groups, 4864 are 38.
+    elements = 896 * (1152 + 896 + 9728 + 4864)
+    eight = elements + 2 * (1152 + 896 + 9728 + 896)
+    four = elements // 2 + 2 * (7 * (1152 + 896 + 9728) + 38 * 896)
+    plain = cost.parameters(TEACHER)["total"] - 24 * elements
+    assert cost.quantized_weight_bytes(TEACHER, 8) == 24 * eight + 2 * plain
+    assert cost.quantized_weight_bytes(TEACHER, 4) == 24 * four + 2 * plain
+    # A Mamba-2 mixer in place of attention: 2062 x 896 instead of 1152 x 896, and in 16 bits the
+    # convolution, dt, A, D and gated norm instead of biases.
+    small = 2 * (cost.mamba_parameters(_model("1:1")) - 896 * (2062 + 896) - 1152)
+    grown = cost.quantized_weight_bytes(_model("1:1"), 8) - cost.quantized_weight_bytes(TEACHER, 8)
+    assert grown == 12 * ((2062 - 1152) * (896 + 2) + small)
+
+
+@given(shapes, st.sampled_from([2, 4]))
+def test_quantised_weights_shrink_by_what_is_packed(model: DecoderConfig, element: int) -> None:
+    total = cost.parameters(model)["total"]
+    eight, four = (cost.quantized_weight_bytes(model, bits, element) for bits in (8, 4))
+    wider = cost.quantized_weight_bytes(model, 8, element + 1) - eight  # what is not packed
+    matrices = total - wider
+    assert eight >= wider * element + matrices
+    assert four >= wider * element + matrices / 2
+    assert matrices == (
+        len(model.transformer) * cost.attention_weights(model)
+        + len(model.mamba) * cost.mamba_weights(model)
+        + model.layers * 3 * model.hidden * model.mlp
+    )
+
+
+def test_quantised_matrices_by_hand() -> None:
+    assert cost.quantized_matrix_bytes(3, 129, 8) == 3 * (129 + 2)
+    assert cost.quantized_matrix_bytes(3, 129, 4) == 3 * (65 + 2 * 2)
+    with pytest.raises(UserError, match="4 or 8 bits, not to 3"):
+        cost.quantized_weight_bytes(TEACHER, 3)

@@ -15,15 +15,16 @@ import soundfile
 RATE_HZ = 16000
 calls: list[dict] = []
 lock = threading.Lock()
+gate = threading.Event()
 in_flight = 0
 most_in_flight = 0
 
 
-def speech(text: str, kind: str = "WAV") -> bytes:
+def speech(text: str, kind: str = "WAV", subtype: str = "PCM_16") -> bytes:
     """A tone of 10 ms a character."""
     n = max(1, len(text)) * RATE_HZ // 100
     file = io.BytesIO()
-    soundfile.write(file, 0.5 * np.sin(np.arange(n) / 10), RATE_HZ, format=kind, subtype="PCM_16")
+    soundfile.write(file, 0.5 * np.sin(np.arange(n) / 10), RATE_HZ, format=kind, subtype=subtype)
     return file.getvalue()
 
 
@@ -31,6 +32,8 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
+        if self.path == "/go":
+            gate.set()
         self.answer(200, json.dumps({"calls": calls, "most": most_in_flight}).encode())
 
     def do_POST(self):
@@ -73,6 +76,8 @@ class Handler(BaseHTTPRequestHandler):
         elif name in ("streamed-ff", "streamed-0"):
             size = b"\xff" * 4 if name == "streamed-ff" else bytes(4)
             self.answer(200, wav[:4] + size + wav[8:40] + size + wav[44:], "audio/wav")
+        elif name.startswith("pieces"):
+            self.pieces(name, body, seen)
         elif name == "html":
             self.answer(200, b"<html><body>Hello\nfrom a proxy</body></html>", "text/html")
         elif name == "empty":
@@ -99,6 +104,48 @@ class Handler(BaseHTTPRequestHandler):
         time.sleep(0.05)
         with lock:
             in_flight -= 1
+
+    def pieces(self, name: str, body: dict, seen: int):
+        """A WAV of unknown size in HTTP chunks; with two more, it waits until it is told to go."""
+        size, wav = b"\xff" * 4, speech(body["input"])
+        kind = {"pieces-float": "FLOAT", "pieces-24": "PCM_24", "pieces-law": "ULAW"}.get(name)
+        if kind:
+            wav = speech(body["input"], "WAV", kind)
+        start = wav.index(b"data")
+        wav = wav[:4] + size + wav[8 : start + 4] + size + wav[start + 8 :]
+        if name == "pieces-adpcm":
+            wav = speech(body["input"], "WAV", "MS_ADPCM")
+        if name == "pieces-shaky" and seen == 0:
+            return self.broken_off(wav[:40])  # before any audio
+        if name == "pieces-sized":
+            wav = speech(body["input"]) + b"LIST\x04\0\0\0abcd"
+        if name == "pieces-short":
+            wav = speech(body["input"])[:-100]
+        if name == "pieces-cut":
+            return self.broken_off(wav[:200])
+        step = {"pieces-bytes": 1, "pieces-odd": 333}.get(name, 1000)
+        self.begin_chunks()
+        for start in range(0, len(wav), step):
+            self.chunk(wav[start : start + step])
+            if name == "pieces-slow" and start == 0:
+                gate.wait(10)
+        self.chunk(b"")
+        return None
+
+    def begin_chunks(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "audio/wav")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+
+    def chunk(self, data: bytes):
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+        self.wfile.flush()
+
+    def broken_off(self, data: bytes):
+        self.begin_chunks()
+        self.chunk(data)
+        self.close_connection = True
 
     def drip(self, wav: bytes):
         self.send_response(200)
