@@ -32,6 +32,7 @@ PHASES = ("prefill", "decode", "speaking", "loaded")
 RESAMPLES = 2000
 LEVEL = 0.95
 REPLAY = "replay"
+BY_THE_TOKEN = ("time.prefill",)
 
 Floats = npt.NDArray[np.float64]
 
@@ -141,11 +142,14 @@ class Session:
         return of(config, element_bytes(self.identity["kv"])) if config else None
 
     def slope(
-        self, system: str, quantity: str, *, phase: str = "", workload: str = ""
-    ) -> tuple[float, float] | None:
+        self, system: str, quantity: str, *, phase: str = "", workload: str = "",
+        engine: str = "eager",
+    ) -> tuple[float, float] | None:  # fmt: skip
         """(at no context, a token) of the straight line through a quantity's values."""
         values = {
-            context: self.value(system, quantity, context, phase=phase, workload=workload)
+            context: self.value(
+                system, quantity, context, phase=phase, workload=workload, engine=engine
+            )
             for context in self.contexts(quantity)
         }
         points = [(context, value) for context, value in values.items() if value is not None]
@@ -156,7 +160,10 @@ class Session:
         return float(fixed), float(per_token)
 
     def crossings(self, quantity: str, *, phase: str = "", workload: str = "") -> list[Crossing]:
-        """Where each variant's line falls below the baseline's."""
+        """Where each variant's line falls below the baseline's; of passes, the line by the token.
+
+        A pass is no straight line in its length, but its time a token nearly is.
+        """
         found = [
             self._crossing(system, quantity, phase, workload)
             for system in self.systems
@@ -181,6 +188,8 @@ class Session:
         for place, (_, ours, theirs) in enumerate(pairs):
             gains[0, place] = np.median(theirs) - np.median(ours)
             gains[1:, place] = _medians(theirs, generator) - _medians(ours, generator)
+        if quantity in BY_THE_TOKEN:
+            gains /= contexts
         at = _zero(contexts, gains)
         low, high = _interval(at[1:])
         point = float(at[0])
@@ -235,15 +244,14 @@ def _medians(samples: Sequence[float], generator: np.random.Generator) -> Floats
 def _zero(contexts: Floats, gains: Floats) -> Floats:
     """Where the straight line through each row of gains becomes positive; infinite if never.
 
-    Nought where it is positive from the first token on and stays so.
+    Nought where there is a gain from the first token on, or at every context and it does not grow.
     """
     slope, fixed = np.polyfit(contexts, gains.T, 1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        at = -fixed / slope
-    rising = slope > 0
-    found: Floats = np.where(rising, np.maximum(at, 0.0), np.inf)
-    # Falling from a gain: it pays from the beginning, up to the crossing; told as nought.
-    return np.where(~rising & (fixed > 0), 0.0, found)
+        at = np.maximum(-fixed / slope, 0.0)
+    always = (gains > 0).all(axis=1)
+    found: Floats = np.where(slope > 0, at, np.where(always, 0.0, np.inf))
+    return found
 
 
 def _interval(at: Floats) -> tuple[float | None, float | None]:

@@ -2,7 +2,8 @@
 
 A variant is a system that knows its footprint, a decoder with Transformer and Mamba-2 layers. What
 is saved (cache and FLOP by closed form at a context of one's choice, the real-time factor as the
-run's workers saw it) is told as a share of the baseline's; what is lost is the paired difference to
+run's workers saw it; memory and time per token where the run has a profile, at the measured context
+nearest to that) is told as a share of the baseline's; what is lost is the paired difference to
 the baseline in each figure of quality, with its interval. A variant is dominated where another
 saves as much and loses no more, one of the two strictly; among the others runs the Pareto front.
 That goes by the values: whether the losses of the two are told apart is told beside it.
@@ -17,6 +18,7 @@ import numpy as np
 
 from mamtra_eval.metrics import Figure
 from mamtra_eval.paired import Paired
+from mamtra_eval.profiles import REPLAY
 from mamtra_eval.results import Results, SystemResult
 from mamtra_eval.rows import MetricRow
 from mamtra_eval.statistics import region, trend
@@ -30,7 +32,7 @@ class Saving:
 
     Attributes:
         key: a file name for it.
-        unit: ``bytes``, ``flop`` or ``factor``.
+        unit: ``bytes``, ``flop``, ``factor`` or ``s``.
         amounts: by system.
         saved: by system, as a share of the baseline's; negative where it takes more.
     """
@@ -126,7 +128,7 @@ def build(results: Results, context: int) -> Tradeoff | None:
     if baseline is None or not variants:
         return None
     losses = _losses(results, variants)
-    savings = _savings(baseline, variants, context)
+    savings = _savings(results, baseline, variants, context)
     spoken = [variant for variant in variants if variant.n_done]  # one that failed has no trend
     names = [system.row.name for system in (baseline, *spoken)]
     tables = {figure.name: Paired(results, metric, figure, names) for metric, figure in losses}
@@ -168,7 +170,7 @@ def _losses(results: Results, variants: Sequence[SystemResult]) -> list[tuple[Me
 
 
 def _savings(
-    baseline: SystemResult, variants: Sequence[SystemResult], context: int
+    results: Results, baseline: SystemResult, variants: Sequence[SystemResult], context: int
 ) -> list[Saving]:
     family = [baseline, *variants]
     closed = {system.row.name: system.footprint for system in family if system.footprint}
@@ -179,6 +181,7 @@ def _savings(
          {name: float(one.flops(context)) for name, one in closed.items()}),
         ("speed", "Real-time factor", "factor",
          {s.row.name: s.cost.rtf for s in family if s.cost.rtf is not None}),
+        *_profiled(results, baseline.row.name, [s.row.name for s in family], context),
     ]  # fmt: skip
     found = []
     for key, title, unit, amounts in wanted:
@@ -186,6 +189,33 @@ def _savings(
         if whole and len(amounts) > 1:
             saved = {name: 1.0 - amount / whole for name, amount in amounts.items()}
             found.append(Saving(key, title, unit, amounts, saved))
+    return found
+
+
+def _profiled(
+    results: Results, baseline: str, names: Sequence[str], context: int
+) -> list[tuple[str, str, str, dict[str, float]]]:
+    """Measured memory and time per token of the first session that has the baseline."""
+    session = next((one for one in results.profiles if one.baseline == baseline), None)
+    if session is None:
+        return []
+    found = []
+    for key, title, unit, quantity, workload in (
+        ("memory", "Memory", "bytes", "memory.total", ""),
+        ("step", "Time per token", "s", "time.step", REPLAY),
+    ):
+        contexts = session.contexts(quantity)
+        if not contexts:
+            continue
+        nearest = min(contexts, key=lambda measured: abs(measured - context))
+        phase = session.phase_at(nearest) or "" if quantity == "memory.total" else ""
+        amounts = {
+            name: value
+            for name in names
+            if (value := session.value(name, quantity, nearest, phase=phase, workload=workload))
+        }
+        where = f"{title} at {nearest:,} tokens, measured ({session.identity['device']})"
+        found.append((key, where, unit, amounts))
     return found
 
 

@@ -15,6 +15,9 @@ FORBIDDEN = {
     "asr": ("systems", "metrics", "report", "cli", "pipeline", "store"),
     "speakers": ("systems", "metrics", "report", "cli", "pipeline", "store"),
     "report": ("systems", "asr", "speakers", "cli", "pipeline", "executors", "registry"),
+    "profiling": ("metrics", "asr", "speakers", "report", "cli", "pipeline", "results"),
+    "advisor": ("systems", "asr", "speakers", "report", "cli", "pipeline", "executors"),
+    "claims": ("systems", "metrics", "asr", "speakers", "report", "cli", "pipeline", "results"),
     "executors": ("systems", "metrics", "asr", "report", "cli", "store"),
 }
 ALONE = ("statistics", "audio.py", "normalize", "errors.py", "models", "distill")

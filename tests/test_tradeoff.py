@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from written_runs import run
 
 from mamtra_eval import config as configuration
-from mamtra_eval import footprint, pipeline, results, tradeoff
+from mamtra_eval import footprint, pipeline, profiles, results, tradeoff
 from mamtra_eval.errors import UserError
 from mamtra_eval.models import cost
 from mamtra_eval.models.config import preset
+from mamtra_eval.profiles import Session
+from mamtra_eval.profiling.rows import MEASURED, ProfileKey, ProfileRow
 from mamtra_eval.report import _plots
 from mamtra_eval.report import tradeoff as report
 from mamtra_eval.rundata import RunData
@@ -250,3 +252,39 @@ def test_a_continued_run_keeps_its_context(tmp_path: Path) -> None:
     pipeline.evaluate(configuration.build({**values, "context": 88}), first.folder)
     with Store(first.folder) as store:
         assert store.meta("context") == 88
+
+
+def _profile(data: RunData, context: int) -> tuple[Session, ...]:
+    """A session in which t takes 100 MB and 10 ms, and the others less of both."""
+    key = ProfileKey("s", "", "", context=context)
+    rows = []
+    for place, name in enumerate(TRANSFORMER):
+        memory = replace(key, system=name, quantity="memory.total", phase="prefill")
+        rows.append(ProfileRow(memory, "bytes", MEASURED, 1e8 - 1e7 * place))
+        step = replace(key, system=name, quantity="time.step", workload="replay")
+        rows.append(ProfileRow(step, "s", MEASURED, 1e-2 - 1e-3 * place))
+    identity = {"device_type": "cpu", "device": "a processor", "kv": "fp32"}
+    systems = {name: {"target": name, "config": None} for name in TRANSFORMER}
+    meta = {"baseline": "t", "systems": systems, "sessions": {"s": identity}}
+    return tuple(profiles.sessions(rows, meta))
+
+
+def test_measured_memory_and_time_join_what_is_lost(data: RunData) -> None:
+    profiled = replace(data, profiles=_profile(data, 900))
+    found = tradeoff.build(results.assemble(profiled), 1024)
+    assert found is not None
+    savings = {saving.key: saving for saving in found.savings}
+    assert savings["memory"].title == "Memory at 900 tokens, measured (a processor)"
+    assert savings["memory"].saved["b"] == pytest.approx(0.2)
+    assert savings["step"].saved["c"] == pytest.approx(0.3)
+    text = report.render(results.assemble(profiled), found)
+    assert "7.00 ms (−30 %)" in text
+    assert "profile.md" in text
+
+
+def test_a_profile_of_others_joins_nothing(data: RunData) -> None:
+    [session] = _profile(data, 900)
+    other = replace(data, profiles=(replace(session, baseline="z"),))
+    found = tradeoff.build(results.assemble(other), 1024)
+    assert found is not None
+    assert {saving.key for saving in found.savings} <= {"cache", "flops", "speed"}

@@ -68,6 +68,7 @@ def profile(
     allow_busy: Annotated[
         bool, typer.Option("--allow-busy", help="Measure although others use the device.")
     ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Measure memory by part, time by stage and FLOP of systems, side by side."""
     from mamtra_eval import devices
@@ -100,20 +101,25 @@ def profile(
     )  # fmt: skip
     folder = out or _folder(targets, wanted)
     sweep.profile(found, wanted, folder, speech=asked, baseline=baseline, progress=choose())
-    _show(folder)
+    _show(folder, as_json=as_json)
 
 
 LONGEST_ON_CPU = 4096
 
 
-def _show(folder: Path) -> None:
-    """Write the report and name it."""
-    from mamtra_eval.cli import output
+def _show(folder: Path, *, as_json: bool) -> None:
+    """Write the report; print a summary and where it is, or all of it as JSON."""
+    from mamtra_eval import profiles
+    from mamtra_eval.cli import _costs, output
     from mamtra_eval.reader import RunReader
 
     with RunReader(folder) as store:
         paths = output.reports_of(store)
-    typer.echo("\n".join(paths))
+        found = profiles.read(store)
+    if as_json:
+        typer.echo(output.to_json(_costs.document(str(folder), found)))
+    else:
+        typer.echo("\n".join([_costs.text(found), "", *paths]))
 
 
 def _folder(targets: list[str], wanted: Sweep) -> Path:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ class Phases:
         def load() -> None:
             made["it"] = subject.decoder(cell.device, dtype(cell.weights))
 
-        peak = self._meter.phase(load)
+        peak = self._read(load)
         decoder = made["it"]
         weights = tensors.weights(decoder)
         held = {"weights": sum(weights.values())}
@@ -56,7 +57,7 @@ class Phases:
             del works["prefill"]
             bench.fill()
         # All peaks before the first trace, which takes memory of its own.
-        peaks = {phase: self._meter.phase(work) for phase, work in works.items()}
+        peaks = {phase: self._read(work) for phase, work in works.items()}
         for phase, work in works.items():
             self._report(phase, peaks[phase], held, self._meter.traced(work), weights)
 
@@ -67,13 +68,19 @@ class Phases:
         cell, system = self._cell, subject.system()
         prompt = Path(cell.prompt_audio) if cell.prompt_audio else None
         request = Request("anatomy", cell.text, cell.prompt_text, prompt)
-        peak = self._meter.phase(system.prepare)
+        peak = self._read(system.prepare)
         self._report("loaded", peak, *self._held(system))
         speak = _silent(lambda: system.speak(request))
-        peak = self._meter.phase(speak)
+        peak = self._read(speak)
         held, _, parts = self._held(system)
         self._report("speaking", peak, held, self._meter.traced(speak), parts)
         system.close()
+
+    def _read(self, work: Callable[[], None]) -> dict[str, Any]:
+        """A phase's peaks, with when it began and ended."""
+        began = time.monotonic()
+        peak = self._meter.phase(work)
+        return {"peak": peak, "began": began, "ended": time.monotonic()}
 
     @staticmethod
     def _held(system: object) -> tuple[dict[str, int], int, dict[str, int]]:
@@ -87,15 +94,17 @@ class Phases:
     def _report(
         self,
         phase: str,
-        peak: dict[str, int],
+        read: dict[str, Any],
         held: dict[str, int],
         traced: int | None,
         weights: dict[str, int],
     ) -> None:
         floor = "context" if "context" in self._base else "base"
-        activations = traced if traced is not None else peak["allocated"] - sum(held.values())
+        activations = (
+            traced if traced is not None else read["peak"]["allocated"] - sum(held.values())
+        )
         parts = {floor: self._base["total"], **held, "activations": activations}
-        self._tell({"phase": phase, "peak": peak, "parts": parts, "weights": weights})
+        self._tell({"phase": phase, **read, "parts": parts, "weights": weights})
 
 
 def _silent(work: Callable[[], object]) -> Callable[[], None]:

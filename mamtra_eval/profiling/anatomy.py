@@ -4,7 +4,7 @@ Phases: ``base`` (the process before it loads anything), ``loaded`` (weights the
 pass over the context), ``decode`` (steps up to the full context); of a system ``loaded`` and
 ``speaking``. Every phase is read at its peak and split:
 
-    total = base | context + weights + kv + state.ssm + state.conv
+    total = base or context + weights + kv + state.ssm + state.conv
             + activations + fragmentation + rest
 
 ``weights`` and caches are bytes of tensors, walked from the objects; a cache more than 1 % off its
@@ -29,6 +29,7 @@ from mamtra_eval.errors import UserError
 from mamtra_eval.models import cost
 from mamtra_eval.models.config import DecoderConfig
 from mamtra_eval.processes import tracked
+from mamtra_eval.profiling.nvml import Sampler
 from mamtra_eval.profiling.rows import MEASURED, ProfileKey, ProfileRow
 
 TOLERANCE = 0.01
@@ -87,12 +88,14 @@ def rows(phase: str, found: Mapping[str, Any], key: ProfileKey) -> Iterator[Prof
     """The rows of one phase from what its process told."""
     parts: dict[str, int] = found["parts"]
     peak: dict[str, int] = found["peak"]
-    total = peak["total"]
+    total = max(peak["total"], peak.get("nvml", 0))
     split = {part: parts[part] for part in PARTS if part in parts}
     if "reserved" in peak:
         split["fragmentation"] = peak["reserved"] - peak["allocated"]
     split["rest"] = total - sum(split.values())
     notes = ("peak since the process began",) if peak.get("since_start") else ()
+    if "nvml" in peak:
+        notes = (*notes, "the driver's samples see no more than a lower bound of the peak")
     whole = {"memory.total": total, **{f"memory.{part}": size for part, size in split.items()}}
     whole["memory.state"] = split.get("state.ssm", 0) + split.get("state.conv", 0)
     details = {
@@ -136,7 +139,7 @@ def _in_a_process(cell: Cell, timeout_s: float) -> dict[str, dict[str, Any]]:
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True, encoding="utf-8", start_new_session=True, env=_environment(),
     )  # fmt: skip
-    with tracked(process.pid):
+    with tracked(process.pid), Sampler(cell.device) as sampler:
         try:
             told, complaint = process.communicate(json.dumps(asdict(cell)), timeout_s)
         except subprocess.TimeoutExpired:
@@ -154,6 +157,9 @@ def _in_a_process(cell: Cell, timeout_s: float) -> dict[str, dict[str, Any]]:
                 raise UserError(message["user_error"])
             if "out_of_memory" in message:
                 raise _ProcessError(_next(phases), message["out_of_memory"])
+            most = sampler.most(message.get("began", 0.0), message.get("ended", 0.0))
+            if most is not None:
+                message["peak"]["nvml"] = most - cell.used_before
             phases[message.pop("phase")] = message
     if process.returncode:
         raise _ProcessError(_next(phases), _reason(process.returncode, complaint))

@@ -84,7 +84,7 @@ def smi(device: str, fields: tuple[str, ...]) -> dict[str, str]:
     if program is None:
         return {}
     command = [program, f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits",
-               f"--id={_index(device)}"]  # fmt: skip
+               f"--id={index(device)}"]  # fmt: skip
     try:
         told = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -93,7 +93,7 @@ def smi(device: str, fields: tuple[str, ...]) -> dict[str, str]:
     return dict(zip(fields, values, strict=False))
 
 
-def _index(device: str) -> str:
+def index(device: str) -> str:
     """The driver's number of a device: visible devices may be renamed."""
     import torch
 

@@ -2,10 +2,11 @@
 
 Quantities have dotted names; the first word is their kind:
 
-``memory.…``  bytes, with a ``phase``: ``base``, ``loaded``, ``prefill``, ``decode``
+``memory.…``  bytes, with a ``phase``: ``loaded``, ``prefill``, ``decode``, ``speaking``
 ``time.…``    seconds: ``front_end``, ``prefill``, ``step``, ``vocoder``, ``first_audio``, …
 ``rate.…``    ratios: ``rtf``, ``continuity``, …
 ``flops.…``   floating-point operations: ``token``, ``pass``, ``counted``
+``audio.…``, ``tokens.…``, ``streams.…``  how much was spoken; how many clients a level allows
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ class ProfileKey:
         session: hash of the identity of machine and settings (``identity``).
         system: its name in the run.
         quantity: dotted name, as above.
-        phase: of memory; empty elsewhere.
+        phase: of memory; the rate of an open load; empty elsewhere.
         context: tokens that the decoder attends to; 0 where there is no such number.
         streams: sequences decoded together, or requests under way.
-        workload: ``replay``, ``fixed``, ``natural``, or empty for what has none.
+        workload: ``replay``, ``fixed``, ``natural``, ``closed``, ``open``; empty for what has none.
         engine: ``eager`` or ``graph``.
     """
 

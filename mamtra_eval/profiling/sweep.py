@@ -25,7 +25,7 @@ from mamtra_eval.profiling.rows import MEASURED, ProfileKey, ProfileRow
 from mamtra_eval.profiling.speaking import NATURAL
 from mamtra_eval.profiling.speech import Speech
 from mamtra_eval.profiling.subjects import Subject
-from mamtra_eval.profiling.timing import Timing
+from mamtra_eval.profiling.timing import Place, Timing
 from mamtra_eval.progress import Progress, Silent
 from mamtra_eval.store import Store
 from mamtra_eval.systems import Request
@@ -203,37 +203,49 @@ class _Work:
         return (subject.name, quantity, 0, 1, workload, "eager") in self._done
 
     def times(self, clock: Clock) -> None:
-        """All subjects and contexts side by side, one number of streams after the other."""
+        """All subjects and contexts side by side, one quantity after the other."""
+        settings = self._sweep.timing
         absent = {
-            streams: contexts
+            (streams, place): contexts
             for streams in sorted({*self._sweep.streams})
-            if (contexts := [c for c in sorted({*self._sweep.contexts})
-                             if not self._timed(c, streams)])
-        }  # fmt: skip
+            for place in timing.wanted(settings, streams)
+            if (contexts := self._untimed(streams, place))
+        }
         if not absent or not self._decoders:
             return
-        settings = self._sweep.timing
         with self._show.stage("times", sum(map(len, absent.values()))) as advance:
             decoders = {
                 subject.name: subject.decoder(settings.device, dtype(self._sweep.weights))
                 for subject in self._decoders
             }
-            for streams, contexts in absent.items():
+            for (streams, place), contexts in absent.items():
                 for group in timing.groups(decoders, contexts, streams, settings):
-                    made = timing.measure(decoders, group, streams, settings, self._session, clock)
-                    self._keep(made)
+                    self._keep(timing.measure(decoders, group, streams, place, settings,
+                                              self._session, clock))  # fmt: skip
                     for _ in group:
                         advance()
 
-    def _timed(self, context: int, streams: int) -> bool:
-        settings = self._sweep.timing
-        return all(
-            (subject.name, place.quantity, context, streams, place.workload, place.engine)
-            in self._done
-            for place in timing.wanted(settings, streams)
-            if place.quantity != "time.prefill" or settings.reads(context, streams)
-            for subject in self._decoders
+    def _untimed(self, streams: int, place: Place) -> list[int]:
+        """Contexts at which a subject has no time yet. All are measured again: they take turns."""
+        return [
+            context
+            for context in sorted({*self._sweep.contexts})
+            if not all(
+                (one.name, place.quantity, context, streams, place.workload, place.engine)
+                in self._done
+                for one in self._decoders
+            )
+            and (place.quantity != "time.prefill" or self._reads_anew(context, streams))
+        ]
+
+    def _reads_anew(self, context: int, streams: int) -> bool:
+        """Whether a pass is to be made, or to be told as too long for the first time."""
+        told = any(
+            key.quantity == "time.prefill" and key.context == context and key.streams == streams
+            for row in self._store.profiles()
+            if (key := row.key).session == self._session
         )
+        return self._sweep.timing.reads(context, streams) or not told
 
     def _cell(self, subject: Subject, context: int, streams: int) -> Cell:
         settings = self._sweep.timing

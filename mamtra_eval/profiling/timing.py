@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import torch
 
+from mamtra_eval.errors import unknown_name
 from mamtra_eval.models import cost
 from mamtra_eval.models.cache import dtype
 from mamtra_eval.models.decoder import Decoder
@@ -53,6 +54,11 @@ class Timing:
     graphs: bool = False
     rules: Rules = field(default_factory=Rules)
     longest_prefill: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.workloads:
+            if name not in (REPLAY, FIXED):
+                raise unknown_name("workload", name, (REPLAY, FIXED))
 
     def engines(self, workload: str) -> tuple[str, ...]:
         """``eager``, and ``graph`` where graphs can be replayed."""
@@ -102,46 +108,42 @@ def measure(
     decoders: Mapping[str, Decoder],
     contexts: Sequence[int],
     streams: int,
+    place: Place,
     timing: Timing,
     session: str,
     clock: Clock = time.perf_counter,
 ) -> Iterator[ProfileRow]:
-    """Rows of a group of contexts; rows with an error where there is no room for its caches."""
+    """Rows of one quantity at a group of contexts; with an error where its caches have no room."""
     try:
         _refuse_crowding(decoders, contexts, streams, timing)
         benches = {
-            (name, context): Bench(decoder, context, streams, timing.steps,
-                                   kv_dtype=dtype(timing.kv), state_dtype=dtype(timing.state))
+            _key(session, name, context, streams, place): Bench(
+                decoder, context, streams, timing.steps,
+                kv_dtype=dtype(timing.kv), state_dtype=dtype(timing.state),
+            )
             for context in contexts
             for name, decoder in decoders.items()
         }  # fmt: skip
-        for place in wanted(timing, streams):
-            yield from _timed(benches, place, timing, session, clock)
+        yield from _timed(benches, timing, clock)
     except (MemoryError, torch.OutOfMemoryError) as error:
         reason = " ".join(str(error).split()) or "out of memory"
-        for place in wanted(timing, streams):
-            for context in contexts:
-                for name in decoders:
-                    yield _absent(_key(session, name, context, streams, place), reason)
+        for context in contexts:
+            for name in decoders:
+                yield _absent(_key(session, name, context, streams, place), reason)
 
 
 def _timed(
-    benches: Mapping[tuple[str, int], Bench],
-    place: Place,
-    timing: Timing,
-    session: str,
-    clock: Clock,
+    benches: Mapping[ProfileKey, Bench], timing: Timing, clock: Clock
 ) -> Iterator[ProfileRow]:
-    """Rows of one quantity, of all decoders and contexts in turn."""
+    """Rows of all decoders and contexts, visited in turn."""
     tasks: dict[ProfileKey, Task] = {}
     details: dict[ProfileKey, dict[str, object]] = {}
-    for (name, context), bench in benches.items():
-        key = _key(session, name, context, bench.streams, place)
-        if place.quantity == "time.step":
+    for key, bench in benches.items():
+        if key.quantity == "time.step":
             bench.fill()
-            tasks[key] = _task(bench, place)
+            tasks[key] = _task(bench, key)
             details[key] = {"steps": bench.steps}
-        elif timing.reads(context, bench.streams):
+        elif timing.reads(key.context, key.streams):
             tasks[key] = bench.prefill
         else:
             yield _absent(key, f"not run: more than {timing.longest_prefill:,} tokens in a pass")
@@ -173,10 +175,10 @@ def _absent(key: ProfileKey, reason: str) -> ProfileRow:
     return ProfileRow(key, "s", MEASURED, None, n=0, error=reason)
 
 
-def _task(bench: Bench, place: Place) -> Task:
-    if place.workload == REPLAY:
+def _task(bench: Bench, key: ProfileKey) -> Task:
+    if key.workload == REPLAY:
         return bench.replay()
-    return bench.fixed(graphs=place.engine == "graph")
+    return bench.fixed(graphs=key.engine == "graph")
 
 
 def _waiting(device: str) -> Callable[[], None] | None:

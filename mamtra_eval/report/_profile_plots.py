@@ -7,13 +7,15 @@ first plot and for systems in the others; names stand beside the lines as well.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mamtra_eval.profiles import REPLAY, Session
+from mamtra_eval.profiling.rows import ProfileRow
 from mamtra_eval.report._canvas import THEMES, Theme, canvas, encode, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
 
 Draw = Callable[[str, str], bytes]
 """A plot by theme and form."""
@@ -43,19 +45,13 @@ def memory(session: Session, theme: str, form: str) -> bytes:
     contexts = _spread(session.contexts("memory.total"), MAX_CONTEXTS)
     with style(colours):
         figure, axes = canvas(2)
-        figure.set_size_inches(10.5, 4.2)
+        figure.set_size_inches(10.5, 4.4)
         _stacks(axes[0], session, contexts, tuple(SHOWN), colours)
-        axes[0].set_title("All of it, MB", loc="left", fontsize=11, color=colours.ink)
+        _titled(axes[0], "All of it, MB", colours)
         small = tuple(part for part in SHOWN if part not in LARGE)
         _stacks(axes[1], session, contexts, small, colours)
-        axes[1].set_title(
-            "Without weights and process, MB", loc="left", fontsize=11, color=colours.ink
-        )
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(
-            handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9,
-            labelcolor=colours.ink,
-        )  # fmt: skip
+        _titled(axes[1], "Without weights and process, MB", colours)
+        _legend(figure, axes[0], colours)
         return encode(figure, form)
 
 
@@ -65,80 +61,108 @@ def cache(session: Session, theme: str, form: str) -> bytes:
     contexts = session.contexts("memory.kv")
     with style(colours):
         figure, [axis] = canvas(1)
-        for place, system in enumerate(session.systems):
+        # Quantised weights have the cache of the plain ones.
+        plain = [name for name in session.systems
+                 if name in session.configs and not session.bits.get(name)]  # fmt: skip
+        for place, system in enumerate(plain):
             footprint = session.footprint(system)
-            if footprint is None:
-                continue
+            assert footprint is not None
             colour = colours.several[place % len(colours.several)]
             x = [0, contexts[-1]]
             y = [footprint.cache_bytes(context) / MB for context in x]
             axis.plot(x, y, color=colour, linewidth=1.4)
-            walked = {
-                c: size for c in contexts if (size := _cached(session, system, c)) is not None
-            }
-            axis.plot([*walked], [*walked.values()], "o", color=colour)
+            walked = [(c, size) for c in contexts if (size := _cached(session, system, c))]
+            axis.plot([c for c, _ in walked], [size for _, size in walked], "o", color=colour)
             _name(axis, system, x[1], y[1], colour, colours)
-        _labelled(axis, "MB", "Cache of one sequence", colours)
+        _titled(axis, "Cache of one sequence, MB", colours)
+        _contexts(axis)
+        axis.set_xlim(right=axis.get_xlim()[1] * 1.12)  # room for names at the lines' ends
         return encode(figure, form)
 
 
 def steps(session: Session, theme: str, form: str) -> bytes:
-    """Time per token by context, with quartiles."""
+    """Time per token by context, with quartiles, and how far from the baseline's."""
     colours = THEMES[theme]
-    contexts = session.contexts("time.step")
+    compared = session.baseline is not None and len(session.systems) > 1
     with style(colours):
-        figure, [axis] = canvas(1)
+        figure, axes = canvas(2 if compared else 1)
+        figure.set_size_inches(10.5 if compared else 5.4, 4.0)
         for place, system in enumerate(session.systems):
-            rows = [session.get(system, "time.step", c, workload=REPLAY) for c in contexts]
-            there = [row for row in rows if row is not None and row.value is not None]
-            if not there:
-                continue
+            rows = _timed(session, system)
             colour = colours.several[place % len(colours.several)]
-            x = [row.key.context for row in there]
-            y = [1e3 * (row.value or 0.0) for row in there]
-            below = [1e3 * ((row.value or 0.0) - (row.low or 0.0)) for row in there]
-            above = [1e3 * ((row.high or 0.0) - (row.value or 0.0)) for row in there]
-            axis.errorbar(
-                x, y, yerr=[below, above], color=colour, marker="o", linewidth=1.4, capsize=2
-            )
-            _name(axis, system, x[-1], y[-1], colour, colours)
-        axis.set_ylim(bottom=0)
-        _labelled(axis, "ms", "Time per token, one stream", colours)
+            look = {"color": colour, "marker": "osD^v"[place % 5], "linewidth": 1.4, "capsize": 2}
+            _line(axes[0], rows, {}, system, look)
+            if compared and rows:
+                own = _timed(session, str(session.baseline))
+                _line(axes[1], rows, {row.key.context: row.value or 0.0 for row in own}, None, look)
+        axes[0].set_ylim(bottom=0)
+        _titled(axes[0], "Time per token, ms", colours)
+        if compared:
+            _titled(axes[1], f"Minus that of {session.baseline}, ms", colours)
+        for axis in axes:
+            _contexts(axis)
+        _legend(figure, axes[0], colours)
         return encode(figure, form)
 
 
-def _stacks(
+def _timed(session: Session, system: str) -> list[ProfileRow]:
+    rows = [session.get(system, "time.step", context, workload=REPLAY)
+            for context in session.contexts("time.step")]  # fmt: skip
+    return [row for row in rows if row is not None and row.value is not None]
+
+
+def _line(
     axis: Axes,
-    session: Session,
-    contexts: Sequence[int],
-    parts: Sequence[str],
-    colours: Theme,
+    rows: Sequence[ProfileRow],
+    less: dict[int, float],
+    label: str | None,
+    look: dict[str, Any],
 ) -> None:
-    systems = [name for name in session.systems if name in session.configs]
+    """Medians with quartiles in ms, less the baseline's where there is one at that context."""
+    shown = [row for row in rows if not less or row.key.context in less]
+    if not shown:
+        return
+    y = [1e3 * ((row.value or 0.0) - less.get(row.key.context, 0.0)) for row in shown]
+    ends = [[1e3 * _beyond(row.value, row.low) for row in shown],
+            [1e3 * _beyond(row.value, row.high) for row in shown]]  # fmt: skip
+    axis.errorbar([row.key.context for row in shown], y, yerr=ends, label=label, **look)
+
+
+def _stacks(
+    axis: Axes, session: Session, contexts: Sequence[int], parts: Sequence[str], colours: Theme
+) -> None:
     shades = dict(zip(SHOWN, _shades(colours), strict=True))
-    names, ticks = [], []
-    for group, context in enumerate(contexts):
+    names: list[str] = []
+    ticks: list[int] = []
+    labelled: set[str] = set()
+    at = 0
+    for context in contexts:
         phase = session.phase_at(context) or ""
-        for place, system in enumerate(systems):
-            x = group * (len(systems) + 1) + place
-            ticks.append(x)
-            names.append(system)
+        first = at
+        for system in session.systems:
+            if session.value(system, "memory.total", context, phase=phase) is None:
+                continue
             foot = 0.0
             for part in parts:
                 size = session.value(system, f"memory.{part}", context, phase=phase)
-                height = max(0.0, (size or 0.0) / MB)
-                label = SHOWN[part] if not (group or place) and size is not None else None
-                axis.bar(x, height, bottom=foot, color=shades[part], width=0.86, label=label)
+                if size is None:
+                    continue
+                height = max(0.0, size / MB)
+                label = None if part in labelled else SHOWN[part]
+                labelled.add(part)
+                axis.bar(at, height, bottom=foot, color=shades[part], width=0.86, label=label)
                 foot += height
-        middle = group * (len(systems) + 1) + (len(systems) - 1) / 2
+            names.append(system if len(system) <= 14 else f"{system[:13]}…")
+            ticks.append(at)
+            at += 1
         axis.annotate(
-            f"{context:,} tokens", (middle, 1.0), xycoords=("data", "axes fraction"),
-            ha="center", va="bottom", fontsize=8.5, color=colours.muted,
+            f"{context:,} tokens", ((first + at - 1) / 2, 1.0), ha="center", va="bottom",
+            xycoords=("data", "axes fraction"), fontsize=8.5, color=colours.muted,
         )  # fmt: skip
-    axis.set_xticks(ticks, names, rotation=90, fontsize=8)
+        at += 1
+    axis.set_xticks(ticks, [name.replace("$", r"\$") for name in names], rotation=90, fontsize=8)
+    axis.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axis.grid(visible=False, axis="x")
-    axis.title.set_position((0, 1.1))
-    axis.set_title(axis.get_title("left"), loc="left", pad=20)
 
 
 def _shades(colours: Theme) -> list[str]:
@@ -152,12 +176,25 @@ def _cached(session: Session, system: str, context: int) -> float | None:
     return None if kv is None or state is None else (kv + state) / MB
 
 
-def _labelled(axis: Axes, unit: str, title: str, colours: Theme) -> None:
-    axis.set_title(f"{title}, {unit}", loc="left", fontsize=11, color=colours.ink)
+def _beyond(value: float | None, end: float | None) -> float:
+    return abs((value or 0.0) - end) if end is not None else 0.0
+
+
+def _titled(axis: Axes, title: str, colours: Theme) -> None:
+    axis.set_title(title.replace("$", r"\$"), loc="left", fontsize=11, color=colours.ink, pad=18)
+
+
+def _contexts(axis: Axes) -> None:
     axis.set_xlabel("tokens of context")
     axis.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axis.margins(x=0.02)
-    axis.set_xlim(right=axis.get_xlim()[1] * 1.12)  # room for names at the lines' ends
+
+
+def _legend(figure: Canvas, axis: Axes, colours: Theme) -> None:
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(
+        handles, [label.replace("$", r"\$") for label in labels], loc="outside lower center",
+        ncols=4, frameon=False, fontsize=9, labelcolor=colours.ink,
+    )  # fmt: skip
 
 
 def _name(axis: Axes, name: str, x: float, y: float, colour: str, colours: Theme) -> None:

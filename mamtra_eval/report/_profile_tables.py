@@ -193,7 +193,10 @@ def flops(session: Session) -> list[str]:
         for context in contexts:
             token = session.value(system, "flops.token", context)
             whole = session.value(system, "flops.pass", context)
-            cells.append(f"{(token or 0) / 1e9:.4f} / {(whole or 0) / 1e12:.4f}")
+            if token is None or whole is None:
+                cells.append("–")
+            else:
+                cells.append(f"{token / 1e9:.4f} / {whole / 1e12:.4f}")
         off = f"{100 * counted.detail['relative']:+.2f} %".replace("-", "−")
         rows.append([escape(system), *cells, f"{off} at {counted.key.context:,}"])
     if not rows:
@@ -270,7 +273,8 @@ def _by_context(
     session: Session, quantity: str, workload: str, factor: float, decimals: int, *,
     engine: str = "eager",
 ) -> list[str]:  # fmt: skip
-    """Medians with quartiles by context, and the straight line's slope."""
+    """Medians with quartiles by context, and of steps the straight line's slope."""
+    sloped = quantity == "time.step"
     contexts = session.contexts(quantity)
     rows = []
     for system in session.systems:
@@ -280,10 +284,13 @@ def _by_context(
         if not any(row and row.value is not None for row in found):
             continue
         cells = [_quartiles(row, factor, decimals) for row in found]
-        slope = session.slope(system, quantity, workload=workload) if engine == "eager" else None
-        told = f"{1e9 * slope[1]:,.0f}".replace("-", "−") if slope else "–"
-        rows.append([escape(system), *cells, told])
-    titles = ["System", *(f"at {c:,}" for c in contexts), "slope, ns a token of context"]
+        if sloped:
+            slope = session.slope(system, quantity, workload=workload, engine=engine)
+            cells.append(f"{1e9 * slope[1]:,.0f}".replace("-", "−") if slope else "–")
+        rows.append([escape(system), *cells])
+    titles = ["System", *(f"at {c:,}" for c in contexts)]
+    if sloped:
+        titles.append("slope, ns a token of context")
     return table(titles, rows) if rows else []
 
 
@@ -314,10 +321,11 @@ def _crossing(one: Crossing | None) -> str:
         return "–"
     if one.at is None:
         return "never"
-    if one.at == 0:
+    if one.at < 1:
         return "always"
     ends = [f"{end:,.0f}" if end is not None else "∞" for end in (one.low, one.high)]
-    return f"{one.at:,.0f} [{', '.join(ends)}]{', extrapolated' if one.beyond else ''}"
+    spread = f" [{', '.join(ends)}]" if one.low != one.high else ""  # of a single sample: none
+    return f"{one.at:,.0f}{spread}{', extrapolated' if one.beyond else ''}"
 
 
 def _tokens(value: float | None) -> str:

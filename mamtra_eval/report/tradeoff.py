@@ -167,7 +167,7 @@ def _show(saving: Saving, value: float) -> str:
         return f"{value / 2**20:.2f} MiB"
     if saving.unit == "flop":
         return f"{value / 1e6:.1f} M" if value < 1e9 else f"{value / 1e9:.2f} G"
-    return f"{value:.3f}"
+    return f"{1e3 * value:.2f} ms" if saving.unit == "s" else f"{value:.3f}"
 
 
 def _picture(key: str, alternative: str) -> list[str]:
@@ -230,5 +230,6 @@ def _notes(results: Results) -> list[str]:
         f"Intervals: {results.interval}; margins were declared {when}. FLOP: causal attention, "
         "scan, convolution and head counted, a multiplication with its addition as two. The "
         "real-time factor is as the run's workers saw it, for a comparison inside this run. "
-        "Signatures of the figures: leaderboard.md.",
+        + ("Memory and time per token: profile.md. " if results.profiles else "")
+        + "Signatures of the figures: leaderboard.md.",
     ]
