@@ -24,7 +24,7 @@ from mamtra_eval.reader import RunReader
 from mamtra_eval.store import Store
 
 RULES = Rules(runs=2, seconds=0, limit_s=0.2, warm_up_runs=1, warm_up_s=0)
-SMALL = Sweep(contexts=(16, 32), streams=(1, 2), timing=Timing(rules=RULES, steps=4),
+SMALL = Sweep(contexts=(16, 32), streams=(1,), timing=Timing(rules=RULES, steps=4),
               parts=("flops", "memory", "time"), allow_busy=True)  # fmt: skip
 SHAPES = ["teacher=shape:mini", "1-3=shape:mini:1:3"]
 
@@ -47,15 +47,20 @@ def test_every_cell_has_its_rows(made: Path) -> None:
         for row in rows(made)
     )
     for context in (16, 32):
-        for streams in (1, 2):
-            for phase in ("loaded", "prefill", "decode"):
-                assert found["memory.total", phase, context, streams, ""] == 2
-            for workload in ("replay", "fixed"):
-                assert found["time.step", "", context, streams, workload] == 2
+        for phase in ("loaded", "prefill", "decode"):
+            assert found["memory.total", phase, context, 1, ""] == 2
+        for workload in ("replay", "fixed"):
+            assert found["time.step", "", context, 1, workload] == 2
         assert found["time.prefill", "", context, 1, "replay"] == 2
-        assert found["time.prefill", "", context, 2, "replay"] == 0
         assert found["flops.token", "", context, 1, ""] == 2
     assert all(row.value is not None and row.error is None for row in rows(made))
+
+
+def test_several_streams_have_steps_and_no_pass(tmp_path: Path) -> None:
+    several = replace(SMALL, streams=(2, 3), parts=("time",))
+    sweep.profile(subjects.parse_all(SHAPES), several, tmp_path / "a")
+    found = Counter((row.key.quantity, row.key.streams) for row in rows(tmp_path / "a"))
+    assert found == {("time.step", 2): 8, ("time.step", 3): 8}
 
 
 def test_the_same_call_measures_nothing_again(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:

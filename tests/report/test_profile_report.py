@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from mamtra_eval.models.config import DecoderConfig, preset
 from mamtra_eval.models.layout import Ratio
 from mamtra_eval.profiles import Session
 from mamtra_eval.profiling.rows import CLOSED_FORM, MEASURED, ProfileKey, ProfileRow
+from mamtra_eval.reader import RunReader
 from mamtra_eval.report import profile
 
 SYSTEMS = {"teacher": "1:0", "1-1": "1:1", "x_<b>|y": "1:11"}
@@ -172,3 +174,20 @@ def test_a_profile_of_one_system_or_many_is_drawn(count: int, tmp_path: Path) ->
     systems = {f"s{n}": {"target": "", "config": None, "bits": None} for n in range(count)}
     meta = {"baseline": "s0", "systems": systems, "sessions": {"abc": IDENTITY}}
     assert profile.of_folder(tmp_path, tuple(profiles.sessions(many, meta))) is not None
+
+
+def test_the_committed_profile_is_what_its_rows_say(tmp_path: Path) -> None:
+    folder = Path(__file__).parents[2] / "reports" / "cost-cosyvoice2"
+    copy = tmp_path / "run"
+    copy.mkdir()
+    shutil.copy(folder / "run.sqlite", copy)
+    with RunReader(copy) as store:
+        [session] = profiles.read(store)
+    assert profile.render((session,)) == (folder / "profile.md").read_text(encoding="utf-8")
+    for name in ("teacher", "1-1", "1-3", "1-5", "1-11"):  # measured caches are the closed form
+        footprint = session.footprint(name)
+        assert footprint is not None
+        for context in (256, 1024, 4096):
+            kv, state = (session.value(name, f"memory.{part}", context, phase="decode")
+                         for part in ("kv", "state"))  # fmt: skip
+            assert (kv or 0) + (state or 0) == footprint.cache_bytes(context)
