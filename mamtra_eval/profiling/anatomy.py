@@ -17,7 +17,6 @@ where pages were handed out and never touched. The parts add up to the total, al
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -28,7 +27,7 @@ from typing import Any
 from mamtra_eval.errors import UserError
 from mamtra_eval.models import cost
 from mamtra_eval.models.config import DecoderConfig
-from mamtra_eval.processes import tracked
+from mamtra_eval.processes import environment, tracked
 from mamtra_eval.profiling.nvml import Sampler
 from mamtra_eval.profiling.rows import MEASURED, ProfileKey, ProfileRow
 
@@ -137,7 +136,7 @@ def _in_a_process(cell: Cell, timeout_s: float) -> dict[str, dict[str, Any]]:
     command = [sys.executable, "-m", "mamtra_eval.profiling._phases"]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, encoding="utf-8", start_new_session=True, env=_environment(),
+        text=True, encoding="utf-8", start_new_session=True, env=environment(),
     )  # fmt: skip
     with tracked(process.pid), Sampler(cell.device) as sampler:
         try:
@@ -176,8 +175,3 @@ def _reason(code: int, complaint: str) -> str:
     if code == -signal.SIGKILL and "longer" not in last:
         return "its process was killed, most likely for want of memory"
     return f"its process ended with {code}: {last.strip()}" if last else f"ended with {code}"
-
-
-def _environment() -> dict[str, str]:
-    """The child finds this package wherever the parent found it."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

@@ -7,7 +7,6 @@ operating system's file cache is as it is: the first start after a boot is slowe
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -68,7 +67,7 @@ def _start(target: str, request: Request, timeout_s: float) -> dict[str, float]:
             started = time.monotonic()
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                env=_environment(), start_new_session=True,
+                env=processes.environment(), start_new_session=True,
             )  # fmt: skip
             with processes.tracked(process.pid):
                 ended = _wait(process, timeout_s)
@@ -96,8 +95,3 @@ def _wait(process: subprocess.Popen[bytes], timeout_s: float) -> str:
 def _last_line(log: Path) -> str:
     lines = [line.strip() for line in log.read_text("utf-8", "replace").splitlines()]
     return next((line for line in reversed(lines) if line), "(silent)")[:LONGEST_COMPLAINT]
-
-
-def _environment() -> dict[str, str]:
-    """The child finds this package wherever the parent found it."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

@@ -25,3 +25,20 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) 
     """Lines of a table; the first ``words`` columns hold words, the others numbers."""
     rule = [*["---"] * words, *["---:"] * (len(titles) - words)]
     return [f"| {' | '.join(row)} |" for row in (titles, rule[: len(titles)], *rows)]
+
+
+def picture(path: str, alternative: str) -> list[str]:
+    """Lines of a plot that lies in a light and a dark form, as SVG with links to its PNG.
+
+    Args:
+        path: from the page to the files, without theme and suffix.
+        alternative: what it shows, in words.
+    """
+    return [
+        "<picture>",
+        f'  <source media="(prefers-color-scheme: dark)" srcset="{path}-dark.svg">',
+        f'  <img src="{path}-light.svg" alt="{alternative}">',
+        "</picture>",
+        "",
+        f"PNG: [light]({path}-light.png), [dark]({path}-dark.png)",
+    ]

@@ -93,7 +93,7 @@ def _panel(axis: Axes, tradeoff: Tradeoff, saving: Saving, panel: Panel, colours
     axis.plot(0, 0, "s", color=colours.ink, markersize=7)
     _name(axis, tradeoff.baseline, 0, 0, colours)
     axis.set_title(_axis_title(panel.figure), loc="left", fontsize=11, color=colours.ink)
-    axis.xaxis.set_major_formatter(lambda value, _: f"{value:.0f} %".replace("-", "−"))
+    axis.xaxis.set_major_formatter(lambda value, _: f"{round(value, 2):g} %".replace("-", "−"))
     axis.margins(x=0.12, y=0.15)
 
 

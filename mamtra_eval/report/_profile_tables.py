@@ -33,6 +33,7 @@ SPOKEN = {
 }
 """Columns of systems that spoke, with their decimals."""
 
+UNSTABLE = "unstable, quartiles far apart or samples that drift"
 FIXED = "fixed"
 TYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 
@@ -251,13 +252,17 @@ def remarks(session: Session) -> list[str]:
     said: dict[str, list[str]] = {}
     for row in session.rows:
         for text in (*row.notes, *([row.error] if row.error else [])):
-            if not text.startswith("measured on"):
-                key = row.key
-                size = f" {key.context:,}" if key.context else ""
-                size += f" x {key.streams}" if key.streams > 1 else ""
-                said.setdefault(text, []).append(
-                    f"{key.system} {key.quantity}{size} {key.workload}"
-                )
+            if text.startswith("measured on"):
+                continue  # it stands above everything
+            key = row.key
+            size = f" {key.context:,}" if key.context else ""
+            size += f" x {key.streams}" if key.streams > 1 else ""
+            place = f"{key.system} {key.quantity}{size} {key.workload}".rstrip()
+            what, _, more = text.partition(": ")
+            if what == "unstable":  # each in its own way
+                said.setdefault(UNSTABLE, []).append(f"{place} ({more})")
+            else:
+                said.setdefault(text, []).append(place)
     if not said:
         return []
     lines = [f"- {escape(text)}: {escape(_some(where))}." for text, where in said.items()]

@@ -13,7 +13,7 @@ from mamtra_eval.profiles import REPLAY, Session
 from mamtra_eval.report import _profile_plots as plots
 from mamtra_eval.report import _profile_tables as tables
 from mamtra_eval.report._canvas import THEMES
-from mamtra_eval.report._markdown import escape
+from mamtra_eval.report._markdown import escape, picture
 from mamtra_eval.results import Results
 
 FILE = "profile.md"
@@ -76,7 +76,8 @@ def _section(session: Session) -> Iterator[str]:
             continue
         yield from (f"### {title}", "", how, "")
         if plot in drawn:
-            yield from _picture(_file(session, plot), f"{title} of every system by context")
+            path = f"{FOLDER}/{_file(session, plot)}"
+            yield from (*picture(path, f"{title} of every system by context"), "")
         yield from (*rows, "")
     yield from tables.remarks(session)
 
@@ -94,18 +95,6 @@ def _drawn(session: Session) -> dict[str, plots.Draw]:
 
 def _file(session: Session, name: str) -> str:
     return f"profile-{escape(session.key)}-{name}"
-
-
-def _picture(file: str, alternative: str) -> list[str]:
-    return [
-        "<picture>",
-        f'  <source media="(prefers-color-scheme: dark)" srcset="{FOLDER}/{file}-dark.svg">',
-        f'  <img src="{FOLDER}/{file}-light.svg" alt="{alternative}">',
-        "</picture>",
-        "",
-        f"PNG: [light]({FOLDER}/{file}-light.png), [dark]({FOLDER}/{file}-dark.png)",
-        "",
-    ]
 
 
 MEMORY = (

@@ -14,7 +14,7 @@ from mamtra_eval import tradeoff as families
 from mamtra_eval.report import _plots
 from mamtra_eval.report._canvas import THEMES
 from mamtra_eval.report._format import amount, difference, interval
-from mamtra_eval.report._markdown import escape, table
+from mamtra_eval.report._markdown import escape, picture, table
 from mamtra_eval.results import Results, SystemResult
 from mamtra_eval.tradeoff import Panel, Saving, Tradeoff, Trend
 
@@ -97,11 +97,20 @@ def render(results: Results, found: Tradeoff) -> str:
         "",
     ]
     for saving in found.savings:
-        lines += [f"## {saving.title}", "", *_picture(saving.key, f"{saving.title} against losses")]
+        lines += [
+            f"## {saving.title}",
+            "",
+            *picture(f"{FOLDER}/{saving.key}", f"{saving.title} against losses"),
+        ]
         lines += ["", *(f"- {_front(panel)}" for panel in found.panels[saving.key]), ""]
     if found.plane:
         one, two = (escape(figure.title or figure.name) for figure in found.plane)
-        lines += [f"## {one} and {two} together", "", *_picture("plane", f"{one} and {two}"), ""]
+        lines += [
+            f"## {one} and {two} together",
+            "",
+            *picture(f"{FOLDER}/plane", f"{one} and {two}"),
+            "",
+        ]
         lines += [
             f"Ellipses cover both differences at once with {100 * results.level:g} % (Hotelling); "
             "the dashed box is where both are within their margins.",
@@ -168,17 +177,6 @@ def _show(saving: Saving, value: float) -> str:
     if saving.unit == "flop":
         return f"{value / 1e6:.1f} M" if value < 1e9 else f"{value / 1e9:.2f} G"
     return f"{1e3 * value:.2f} ms" if saving.unit == "s" else f"{value:.3f}"
-
-
-def _picture(key: str, alternative: str) -> list[str]:
-    return [
-        "<picture>",
-        f'  <source media="(prefers-color-scheme: dark)" srcset="{FOLDER}/{key}-dark.svg">',
-        f'  <img src="{FOLDER}/{key}-light.svg" alt="{alternative}">',
-        "</picture>",
-        "",
-        f"PNG: [light]({FOLDER}/{key}-light.png), [dark]({FOLDER}/{key}-dark.png)",
-    ]
 
 
 def _front(panel: Panel) -> str:
