@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from mamtra_eval import evaluators, registry
+from mamtra_eval import evaluators, profiles, registry
 from mamtra_eval.config import DEFAULT_MARGINS, RunConfig, to_dict
 from mamtra_eval.errors import MeasurementError, UserError, unknown_name
 from mamtra_eval.metrics import Metric
@@ -68,6 +68,7 @@ def enter(plan: Plan, store: Store) -> None:
     _check_baseline(plan, {row.name for row in store.systems()})
     _check_audio(plan, store)
     _check_testset(plan, store)
+    _check_profiled(plan, store)
     _check_systems(plan, store)
     _check_metrics(plan, store)
     with store.transaction():
@@ -119,6 +120,19 @@ def _check_audio(plan: Plan, store: Store) -> None:
     now = {spec.kind == TRANSCRIPTS for spec in plan.systems.values()}
     if len(before | now) > 1:
         raise mixed(str(store.folder))
+
+
+def _check_profiled(plan: Plan, store: Store) -> None:
+    """UserError for a name under which the folder has the costs of another target."""
+    profiled = store.meta(profiles.META, {}).get("systems", {})
+    for name, spec in plan.systems.items():
+        target = profiled.get(name, {}).get("target", spec.target)
+        if target != spec.target:
+            raise UserError(
+                f"the profile in this folder has {name!r} as {target}, not {spec.target}",
+                where=str(store.folder),
+                fix="Give the system another name, or choose another --out.",
+            )
 
 
 def all_metrics(plan: Plan, store: Store) -> dict[str, Metric]:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from mamtra_eval import config as configuration
+from mamtra_eval import pipeline
 from mamtra_eval.errors import UserError
 from mamtra_eval.profiling import anatomy, busy, recording, subjects, sweep, timing
 from mamtra_eval.profiling.meter import Rules
@@ -207,3 +209,16 @@ def test_a_profile_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     assert {key: after[key] for key in before} == before  # to the byte: not measured again
     assert sum(key.quantity == "time.step" for key in after) == 8
     assert (folder / "profile.md").is_file()
+
+
+def test_an_evaluation_under_a_profiled_name_is_the_same_target(tmp_path: Path) -> None:
+    small = replace(SMALL, parts=("flops",))
+    sweep.profile(subjects.parse_all(["t=shape:mini"]), small, tmp_path / "run")
+    values = {"testset": "mini-en", "systems": {"t": "espeak"}, "limit": 1, "metrics": ["health"]}
+    with pytest.raises(UserError, match="has 't' as shape:mini, not espeak"):
+        pipeline.evaluate(configuration.build(values), tmp_path / "run")
+    values["systems"] = {"e": "espeak"}
+    pipeline.evaluate(configuration.build(values), tmp_path / "run")
+    with RunReader(tmp_path / "run") as store:
+        assert [row.name for row in store.systems()] == ["e"]
+        assert store.profiles()
