@@ -226,25 +226,33 @@ def speech(session: Session) -> list[str]:
 
 
 def load(session: Session) -> list[str]:
-    """A row a system, kind of load and number of clients."""
+    """A row a system, kind of load with its rate, and number of clients (open: at the most)."""
     cells: dict[tuple[str, str, int], dict[str, ProfileRow]] = {}
     for row in session.rows:
         if row.key.workload in ("closed", "open"):
-            place = (row.key.system, row.key.workload, row.key.streams)
+            kind = ", ".join(filter(None, (row.key.workload, row.key.phase)))
+            place = (row.key.system, kind, row.key.streams)
             cells.setdefault(place, {})[row.key.quantity] = row
-    wanted = {"time.first_audio": "first audio, s", "rate.rtf": "real-time factor",
-              "rate.throughput": "audio s a second", "rate.continuity": "without gaps",
-              "rate.failed": "failed"}  # fmt: skip
-    rows = [
-        [
-            escape(system),
-            kind,
-            f"{number:,}",
-            *(_quartiles(found.get(name), 1.0, 3) for name in wanted),
-        ]
-        for (system, kind, number), found in cells.items()
-    ]
-    return table(["System", "load", "clients", *wanted.values()], rows, words=2) if rows else []
+    wanted = {
+        "time.first_audio": "first audio, s",
+        "rate.rtf": "real-time factor",
+        "rate.throughput": "audio s a second",
+        "rate.continuity": "without gaps",
+        "rate.failed": "failed",
+    }
+    rows = []
+    for (system, kind, number), found in cells.items():
+        if found.keys() & wanted.keys():
+            shown = [_quartiles(found.get(name), 1.0, 3) for name in wanted]
+            rows.append([escape(system), kind, f"{number:,}", *shown])
+    lines = table(["System", "load", "clients", *wanted.values()], rows, words=2) if rows else []
+    for system in session.systems:
+        best = session.get(system, "streams.at_slo", workload="closed")
+        if best is not None and best.value is not None:
+            limit = f"{1e3 * best.detail['first_audio_s']:g} ms"
+            lines += ["", f"{escape(system)} keeps a first audio within {limit}, without gaps, "
+                      f"failures or a real-time factor of 1, for {best.value:.0f} clients."]  # fmt: skip
+    return lines
 
 
 def remarks(session: Session) -> list[str]:

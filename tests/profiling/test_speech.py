@@ -1,0 +1,74 @@
+"""A real endpoint through a whole profile: in turn, under both loads, and a service level."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mamtra_eval import profiles
+from mamtra_eval.errors import UserError
+from mamtra_eval.profiling import subjects, sweep
+from mamtra_eval.profiling.speech import Speech
+from mamtra_eval.profiling.sweep import Sweep
+from mamtra_eval.reader import RunReader
+from mamtra_eval.report import profile
+
+SPEAK = Sweep(parts=("speech",), allow_busy=True)
+
+
+@pytest.fixture
+def endpoint() -> Iterator[str]:
+    script = Path(__file__).parent.parent / "systems" / "speech_server.py"
+    with subprocess.Popen(
+        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert process.stdin
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        process.stdin.close()
+
+
+def test_an_endpoint_is_profiled(
+    endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mamtra_eval.profiling.speech.COLD_STARTS", 1)
+    asked = Speech(limit=2, rounds=2, streams=(1, 2), rates=(20.0,), seconds=0.3,
+                   first_audio_s=5.0)  # fmt: skip
+    found = subjects.parse_all([f"server={endpoint}/pieces?concurrency=4&retries=0"])
+    sweep.profile(found, SPEAK, tmp_path / "run", speech=asked)
+    with RunReader(tmp_path / "run") as store:
+        [session] = profiles.read(store)
+    cells = {(row.key.workload, row.key.streams) for row in session.rows}
+    assert cells >= {("natural", 1), ("closed", 1), ("closed", 2), ("open", 4)}
+    best = session.get("server", "streams.at_slo", workload="closed")
+    assert best is not None
+    assert best.value == 2
+    text = profile.render((session,))
+    assert "| server | closed | 2 |" in text
+    assert "| server | open, 20/s | 4 |" in text
+    assert "for 2 clients" in text
+    assert "### End to end" in text
+
+
+def test_an_endpoint_that_does_not_answer_is_rows_that_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mamtra_eval.profiling.speech.COLD_STARTS", 1)
+    found = subjects.parse_all(["server=http://127.0.0.1:9/speech?retries=0"])
+    asked = Speech(limit=1, rounds=1, seconds=0.1)
+    sweep.profile(found, SPEAK, tmp_path / "run", speech=asked)
+    with RunReader(tmp_path / "run") as store:
+        [session] = profiles.read(store)
+    first = session.get("server", "time.first_audio", workload="natural")
+    assert first is not None
+    assert first.error
+    assert "Remarks" in profile.render((session,))
+
+
+def test_loads_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(UserError, match="load of 0 s"):
+        Speech(seconds=0)
