@@ -10,7 +10,7 @@ was measured where it lies outside of it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from mamtra_eval.footprint import Footprint, of
 from mamtra_eval.models.config import DecoderConfig, from_dict
-from mamtra_eval.models.cost import element_bytes
+from mamtra_eval.models.cost import element_bytes, state_bytes
 from mamtra_eval.profiling.rows import ProfileRow
 from mamtra_eval.reader import RunReader
 
@@ -32,6 +32,9 @@ PHASES = ("prefill", "decode", "speaking", "loaded")
 RESAMPLES = 2000
 LEVEL = 0.95
 REPLAY = "replay"
+TURN = "turn"
+"""Detail of a row: the word of those with which it was measured in turn."""
+
 BY_THE_TOKEN = ("time.prefill",)
 
 Floats = npt.NDArray[np.float64]
@@ -45,8 +48,10 @@ class Crossing:
         quantity: what is compared.
         at: tokens; ``None`` where the variant's line never falls below, 0 where it always lies
             below.
-        low, high: its interval; ``None`` where a share of the resamples never crosses.
+        low, high: its interval; ``high`` is ``None`` where too many resamples never cross, both
+            where each value is a single sample.
         beyond: whether it lies outside of the contexts that were measured.
+        single: whether each value is a single sample, so that there is no interval.
     """
 
     quantity: str
@@ -55,6 +60,7 @@ class Crossing:
     low: float | None
     high: float | None
     beyond: bool
+    single: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,9 +143,12 @@ class Session:
         return sorted({r.key.streams for r in self.rows if r.key.quantity == quantity})
 
     def footprint(self, system: str) -> Footprint | None:
-        """Closed form of a system's decoder with the element type of this session's cache."""
+        """Closed form of a system's decoder with the element types of this session's caches."""
         config = self.configs.get(system)
-        return of(config, element_bytes(self.identity["kv"])) if config else None
+        if config is None:
+            return None
+        states = state_bytes(config, element_bytes(self.identity["state"]))
+        return replace(of(config, element_bytes(self.identity["kv"])), cache_fixed=states)
 
     def slope(
         self, system: str, quantity: str, *, phase: str = "", workload: str = "",
@@ -159,51 +168,60 @@ class Session:
         per_token, fixed = np.polyfit(x, y, 1)
         return float(fixed), float(per_token)
 
-    def crossings(self, quantity: str, *, phase: str = "", workload: str = "") -> list[Crossing]:
+    def crossings(
+        self, quantity: str, *, phase: str = "", workload: str = "", engine: str = "eager"
+    ) -> list[Crossing]:
         """Where each variant's line falls below the baseline's; of passes, the line by the token.
 
-        A pass is no straight line in its length, but its time a token nearly is.
+        A pass is no straight line in its length, but its time a token nearly is. Variants with
+        other weights than the baseline's (quantised ones) are left out: what they save is not the
+        ratio's doing. So are times that were not taken in turn with the baseline's.
         """
         found = [
-            self._crossing(system, quantity, phase, workload)
+            self._crossing(system, quantity, (phase, workload, engine))
             for system in self.systems
-            if system != self.baseline and system in self.configs
+            if system != self.baseline
+            and system in self.configs
+            and self.bits.get(system) == self.bits.get(str(self.baseline))
         ]
         return [one for one in found if one is not None]
 
-    def _crossing(self, system: str, quantity: str, phase: str, workload: str) -> Crossing | None:
-        if self.baseline is None:
+    def in_turn(self, one: ProfileRow | None, other: ProfileRow | None) -> bool:
+        """Whether two rows may be compared: both there, and times taken in turn with each other."""
+        if one is None or other is None or one.value is None or other.value is None:
+            return False
+        timed = one.key.quantity.startswith(("time.", "rate."))
+        return not timed or one.detail.get(TURN) == other.detail.get(TURN)
+
+    def _crossing(self, system: str, quantity: str, how: tuple[str, str, str]) -> Crossing | None:
+        if self.baseline is None or self.baseline not in self.configs:
             return None
-        pairs = [
-            (context, ours, theirs)
-            for context in self.contexts(quantity)
-            if (ours := self._samples(system, quantity, context, phase, workload))
-            and (theirs := self._samples(self.baseline, quantity, context, phase, workload))
-        ]
+        phase, workload, engine = how
+        pairs = []
+        for context in self.contexts(quantity):
+            ours, theirs = (
+                self.get(name, quantity, context, phase=phase, workload=workload, engine=engine)
+                for name in (system, self.baseline)
+            )
+            if ours is not None and theirs is not None and self.in_turn(ours, theirs):
+                pairs.append((context, _samples(ours), _samples(theirs)))
         if len(pairs) < 2:
             return None
         contexts = np.array([context for context, _, _ in pairs], dtype=float)
         generator = np.random.default_rng(0)
         gains = np.empty((RESAMPLES + 1, len(pairs)))
-        for place, (_, ours, theirs) in enumerate(pairs):
-            gains[0, place] = np.median(theirs) - np.median(ours)
-            gains[1:, place] = _medians(theirs, generator) - _medians(ours, generator)
+        for place, (_, own, others) in enumerate(pairs):
+            gains[0, place] = np.median(others) - np.median(own)
+            gains[1:, place] = _medians(others, generator) - _medians(own, generator)
         if quantity in BY_THE_TOKEN:
             gains /= contexts
         at = _zero(contexts, gains)
-        low, high = _interval(at[1:])
+        single = all(len(own) == len(others) == 1 for _, own, others in pairs)
+        low, high = (None, None) if single else _interval(at[1:])
         point = float(at[0])
         beyond = not contexts.min() <= point <= contexts.max()
-        return Crossing(quantity, system, None if np.isinf(point) else point, low, high, beyond)
-
-    def _samples(
-        self, system: str, quantity: str, context: int, phase: str, workload: str
-    ) -> list[float]:
-        row = self.get(system, quantity, context, phase=phase, workload=workload)
-        if row is None or row.value is None:
-            return []
-        found: list[float] = row.detail.get("samples", [row.value])
-        return found
+        told = None if np.isinf(point) else point
+        return Crossing(quantity, system, told, low, high, beyond, single)
 
 
 def read(store: RunReader) -> list[Session]:
@@ -232,6 +250,11 @@ def sessions(rows: Sequence[ProfileRow], meta: dict[str, Any]) -> list[Session]:
                 )
             )  # fmt: skip
     return sorted(made, key=lambda s: (s.identity["device_type"] != "cuda", -len(s.systems)))
+
+
+def _samples(row: ProfileRow) -> list[float]:
+    found: list[float] = row.detail.get("samples", [row.value])
+    return found
 
 
 def _medians(samples: Sequence[float], generator: np.random.Generator) -> Floats:

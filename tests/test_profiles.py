@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -32,7 +35,7 @@ def config(ratio: str) -> dict[str, object]:
     return shape.with_layout(kept).to_dict()
 
 
-META = {
+META: dict[str, Any] = {
     "baseline": "t",
     "systems": {
         "t": {"target": "shape:mini", "config": config("1:0"), "bits": None},
@@ -121,3 +124,27 @@ def test_a_row_with_an_error_is_no_value() -> None:
 
 def test_no_profile_has_no_sessions() -> None:
     assert profiles.sessions([], {}) == []
+
+
+def test_times_of_other_turns_are_no_crossing() -> None:
+    rows = [step("t", c, 10e-6 + 10e-9 * c) for c in CONTEXTS]
+    rows += [step("h", c, 13e-6 + 5e-9 * c) for c in CONTEXTS]
+    apart = [replace(row, detail={**row.detail, "turn": row.key.system}) for row in rows]
+    [found] = profiles.sessions(apart, META)
+    assert found.crossings("time.step", workload="replay") == []
+
+
+def test_a_quantised_variant_is_no_ratio() -> None:
+    rows = [step(name, c, 1e-6 * c) for name in ("t", "h") for c in CONTEXTS]
+    quantised = {**META["systems"], "h": {**META["systems"]["h"], "bits": 4}}
+    [found] = profiles.sessions(rows, {**META, "systems": quantised})
+    assert found.crossings("time.step", workload="replay") == []
+
+
+def test_single_samples_have_no_interval() -> None:
+    rows = [step("t", c, 10e-6 + 10e-9 * c, n=1) for c in CONTEXTS]
+    rows += [step("h", c, 13e-6 + 5e-9 * c, n=1) for c in CONTEXTS]
+    [found] = profiles.sessions(rows, META)
+    one = crossing(found)
+    assert one.at == pytest.approx(600)
+    assert (one.low, one.high, one.single) == (None, None, True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from mamtra_eval.advisor.assessing import Assessment
-from mamtra_eval.advisor.deployment import SHAPE, Deployment, Variant
+from mamtra_eval.advisor.deployment import SHAPE, TEACHER, Deployment, Variant, same_sizes
 from mamtra_eval.advisor.latency import FIRST_CHUNK, PUBLISHED
 from mamtra_eval.advisor.measured import Profile
 from mamtra_eval.advisor.memory import TENSORRT_BYTES, kv_bytes
@@ -35,9 +35,10 @@ def decisions(
 
 def notes(deployment: Deployment, found: Sequence[Assessment]) -> Iterator[str]:
     """Where popular figures can't be right, what outweighs the ratio, and what is only guessed."""
-    yield _linear(deployment, _teacher_shape(found))
-    if said := _share(found):
-        yield said
+    if same_sizes(_teacher_shape(found).config, preset(SHAPE)):  # whose figures the popular are
+        yield _linear(deployment, _teacher_shape(found))
+        if said := _share(found):
+            yield said
     yield _swings(deployment, _teacher_shape(found))
     if deployment.residents:
         yield (
@@ -236,4 +237,7 @@ def _hybrids(found: Sequence[Assessment]) -> list[Assessment]:
 
 def _teacher_shape(found: Sequence[Assessment]) -> Variant:
     one = _teacher(found)
-    return one.variant if one else Variant("teacher", preset(SHAPE))
+    if one is not None:
+        return one.variant
+    shape = found[0].variant.config if found else preset(SHAPE)
+    return Variant(TEACHER, shape.with_layout(tuple(range(shape.layers))))

@@ -2,7 +2,11 @@
 
 A profile has sessions (one machine with its settings) and systems. The best session counts: one on
 the same card, else on another CUDA device, else on a CPU. From a CPU only sizes of tensors are
-taken (weights, keys and values, states, activations), and never a time.
+taken (weights, keys and values, states): never a time, nor activations, for attention and scan take
+other paths in the code there, and so other memory.
+
+Rows of a whole system that speaks (``memory.…`` without a context) are none of a decoder's. A time
+with a ``device`` in its detail counts as one of the session's device only if that is CUDA too.
 
 Weights and caches are known by closed form, so the profile gives a factor: the lowest and highest
 ratio of measured to closed form over its cells. That holds for any element type.
@@ -11,7 +15,7 @@ All else holds inside the measured grid alone. A cell (L', N') bounds another (L
 L' >= L and N' >= N, and from below if L' <= L and N' <= N, since nothing here shrinks with context
 or streams. The interval at (L, N) goes from the largest lower bound to the smallest upper one;
 where there is no upper one, (L, N) lies outside, and only the lower bound is left: nothing is said
-to fit there. Outside of a CPU's grid the guesses take over again: it measured no limit of a card.
+to fit there.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from mamtra_eval.advisor.cards import Card
-from mamtra_eval.advisor.deployment import Variant
+from mamtra_eval.advisor.deployment import Variant, same_sizes
 from mamtra_eval.models import config as shapes
 from mamtra_eval.models import cost
 from mamtra_eval.models.config import DecoderConfig
@@ -32,8 +36,8 @@ from mamtra_eval.reader import RunReader
 Cell = tuple[int, int]
 """(context, streams)."""
 
-ON_ANY_DEVICE = ("memory.weights", "memory.kv", "memory.state", "memory.activations")
-"""Sizes of tensors, which no device changes."""
+ON_ANY_DEVICE = ("memory.weights", "memory.kv", "memory.state")
+"""Sizes of tensors that are kept, which no device changes; activations are no such ones."""
 
 WORKING = ("", "prefill", "decode")
 """Phases in which a decoder works (times have none); loading takes memory of its own."""
@@ -85,7 +89,7 @@ class Source:
     @property
     def told(self) -> str:
         """Where it was measured, for the reader."""
-        limits = "" if self.is_cuda else ", which tells sizes of tensors alone"
+        limits = "" if self.is_cuda else ", which tells sizes of kept tensors alone"
         return f"profile of {self.system} on {self.device}{limits}"
 
 
@@ -96,9 +100,9 @@ class Profile:
     sources: tuple[Source, ...] = ()
     notes: tuple[str, ...] = field(default=())
 
-    def configs(self) -> dict[str, DecoderConfig]:
-        """Shapes of the profiled systems, by name."""
-        return {source.system: source.config for source in self.sources}
+    def systems(self) -> dict[str, Variant]:
+        """The profiled systems as variants, by name."""
+        return {one.system: Variant(one.system, one.config, one.bits) for one in self.sources}
 
     def of(self, variant: Variant, *, weights: bool = False) -> Source | None:
         """The best source for a variant's shape.
@@ -130,9 +134,7 @@ def bounds(points: Mapping[Cell, float], context: int, streams: int) -> Range:
 
 def alike(one: DecoderConfig, other: DecoderConfig) -> bool:
     """Whether two decoders have the same sizes and the same layout."""
-    names = ("layers", "hidden", "heads", "kv_heads", "head_dim", "mlp", "speech_codes",
-             "text_vocabulary", "conv_width", "mixer_bias", "transformer")  # fmt: skip
-    return all(getattr(one, name) == getattr(other, name) for name in names)
+    return same_sizes(one, other) and one.transformer == other.transformer
 
 
 def read(store: RunReader, card: Card) -> Profile:
@@ -165,20 +167,20 @@ def _source(
     card: Card,
     where: str,
 ) -> Source:
-    device = str(identity.get("device", "unknown"))
+    device, is_cuda = str(identity.get("device", "unknown")), identity.get("device_type") == "cuda"
     return Source(
         system=system,
         device=device,
-        is_cuda=identity.get("device_type") == "cuda",
+        is_cuda=is_cuda,
         same_card=card.is_device(device),
         element_bytes=cost.element_bytes(identity.get("weights") or known.get("weights", "fp32")),
         config=shapes.from_dict(known["config"], where=where),
         bits=known.get("bits"),
-        points=_points(rows),
+        points=_points(rows, is_cuda=is_cuda),
     )
 
 
-def _points(rows: Iterable[ProfileRow]) -> dict[str, dict[Cell, float]]:
+def _points(rows: Iterable[ProfileRow], *, is_cuda: bool) -> dict[str, dict[Cell, float]]:
     """By quantity, the largest value at each cell, whatever the workload or engine.
 
     Of times the third quartile counts where there is one: they bound from above.
@@ -186,6 +188,8 @@ def _points(rows: Iterable[ProfileRow]) -> dict[str, dict[Cell, float]]:
     found: dict[str, dict[Cell, float]] = {}
     for row in rows:
         if row.key.phase not in PHASES.get(row.key.quantity, WORKING):
+            continue
+        if _is_anothers(row, is_cuda=is_cuda):
             continue
         values = (row.value, row.high if row.key.quantity.startswith("time.") else None)
         value = max(v for v in values if v is not None)
@@ -195,3 +199,12 @@ def _points(rows: Iterable[ProfileRow]) -> dict[str, dict[Cell, float]]:
         cell = (row.key.context, row.key.streams)
         cells[cell] = max(value, 0.0, cells.get(cell, 0.0))
     return found
+
+
+def _is_anothers(row: ProfileRow, *, is_cuda: bool) -> bool:
+    """Whether a row is of more than a decoder, or of another device than its session's."""
+    if row.key.quantity.startswith("memory."):
+        return row.key.context == 0  # of a whole system, with its front end and vocoder
+    if row.key.quantity.startswith("time.") and is_cuda:
+        return not str(row.detail.get("device") or "cuda").startswith("cuda")
+    return False

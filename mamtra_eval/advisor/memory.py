@@ -211,7 +211,7 @@ def _replaced(
 ) -> tuple[list[Term], bool]:
     """A default's measured successor; outside the grid the default, from what was measured up.
 
-    And whether there is only that bound: a CPU's grid says nothing of how far a card goes.
+    And whether there is only that bound.
     """
     found = source.at(quantity, deployment.context, deployment.streams)
     if found is None:
@@ -223,7 +223,7 @@ def _replaced(
     low = max(default.low, found.low * scale / terms.spread_of("measured"))
     mid, high = max(default.mid, low, most), max(default.high, low, most)
     why = f"outside of what was measured ({source.told}): no less than there; {default.why}"
-    return [Term(default.name, low, mid, high, default.tag, why)], source.is_cuda
+    return [Term(default.name, low, mid, high, default.tag, why)], True
 
 
 def _measured(name: str, low: float, high: float, source: Source) -> Term:

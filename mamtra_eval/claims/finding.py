@@ -27,12 +27,16 @@ VERDICTS = (HOLDS, IN_PART, FAILS, NOT_EXPLAINED, NOT_CHECKABLE)
 CLOSED_FORM = "closed form"
 MEASURED = "measured here"
 PROFILED = "measured in a run"
+PROFILED_ELSEWHERE = "measured in a run, on a CPU"
 QUOTED = "quoted numbers"
 NEEDS_RUN = "needs a profiled run"
 NEEDS_WEIGHTS = "not checkable without weights"
-HOWS = (CLOSED_FORM, MEASURED, PROFILED, QUOTED, NEEDS_RUN, NEEDS_WEIGHTS)
+HOWS = (
+    CLOSED_FORM, MEASURED, PROFILED, PROFILED_ELSEWHERE, QUOTED, NEEDS_RUN, NEEDS_WEIGHTS,
+)  # fmt: skip
 """How a claim was checked. ``measured here``: real tensors, modules or operations were made and
-counted when the command ran. ``quoted numbers``: the source's own, against each other."""
+counted when the command ran. ``measured in a run, on a CPU``: figures that decide nothing of a GPU.
+``quoted numbers``: the source's own, against each other."""
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,11 @@ class Profiles:
 
     def pairs(self, quantity: str) -> tuple[list[Pair], int]:
         """Pairs of a measured quantity, and how many rows of it have no value."""
-        rows = [row for row in self.rows if row.key.quantity == quantity and row.source == MEASURED]
+        rows = [
+            row
+            for row in self.rows
+            if row.key.quantity == quantity and row.source == MEASURED and not self._is_others(row)
+        ]
         teachers = {
             (replace(row.key, system=""), shape, self.bits.get(row.key.system)): row.value
             for row in rows
@@ -109,3 +113,8 @@ class Profiles:
                 ratio = str(ratio_of(shape.transformer, shape.layers))
                 found.append(Pair(row.key, ratio, shape, teacher, row.value))
         return found, sum(row.value is None for row in rows)
+
+    def _is_others(self, row: ProfileRow) -> bool:
+        """Whether a row of a GPU's session is of a system that ran on another device."""
+        device = str(row.detail.get("device") or "cuda")
+        return self.device(row.key.session)[1] and not device.startswith("cuda")

@@ -53,11 +53,12 @@ def _lines(session: Session) -> Iterator[str]:
     for system in session.systems:
         told = [*_decoder(session, system), *_speech(session, system)]
         yield f"  {system:<{width}}  {'; '.join(told) or 'nothing was measured'}"
-    if session.baseline is None:
+    if session.baseline is None or session.baseline not in session.configs:
         return
     for system in session.systems:
         config = session.configs.get(system)
-        if config is None or not config.mamba or system == session.baseline:
+        alike = session.bits.get(system) == session.bits.get(session.baseline)
+        if config is None or not config.mamba or system == session.baseline or not alike:
             continue
         kv, state, weight = (element_bytes(session.identity[key]) for key in
                              ("kv", "state", "weights"))  # fmt: skip
@@ -95,6 +96,10 @@ def _decoder(session: Session, system: str) -> Iterator[str]:
     ]
     if shown:
         yield f"a token {', '.join(shown)}"
+    flop = [(context, session.value(system, "flops.token", context))
+            for context in session.contexts("flops.token")]  # fmt: skip
+    if flop and not shown and not contexts:
+        yield ", ".join(f"{(value or 0) / 1e9:.4f} GFLOP a token at {c:,}" for c, value in flop)
 
 
 def _speech(session: Session, system: str) -> Iterator[str]:
@@ -113,7 +118,8 @@ def _speech(session: Session, system: str) -> Iterator[str]:
 
 def _mark(notes: Sequence[str]) -> str:
     if any(note.startswith("not a speed-up") for note in notes):
-        return " (not comparable: other lengths)"
+        other = any("%" in note for note in notes if note.startswith("not a speed-up"))
+        return " (not comparable: other lengths)" if other else " (not comparable)"
     return " (unstable)" if any(note.startswith("unstable") for note in notes) else ""
 
 
@@ -129,7 +135,11 @@ def _crossing(one: Crossing) -> str:
         return "never (measured)"
     if one.at < 1:
         return "always (measured)"
-    return f"{one.at:,.0f} (measured{', extrapolated' if one.beyond else ''})"
+    if one.single:
+        return f"{one.at:,.0f} (from single samples{', extrapolated' if one.beyond else ''})"
+    ends = [f"{end:,.0f}" if end is not None else "∞" for end in (one.low, one.high)]
+    beyond = ", extrapolated" if one.beyond else ""
+    return f"{one.at:,.0f} [{', '.join(ends)}] (measured{beyond})"
 
 
 def _tokens(value: float | None) -> str:

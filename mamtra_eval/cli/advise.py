@@ -31,7 +31,8 @@ def advise(
         list[str] | None,
         typer.Option(
             metavar="NAME[=RATIO[:int8|:int4]]",
-            help="Default: the teacher, the paper's ratios, and the teacher in int8 and int4.",
+            help="Default: the teacher, the paper's ratios, and the teacher in int8 and int4; "
+            "the systems of --run if their shape is another one.",
         ),
     ] = None,
     quality: Annotated[
@@ -63,7 +64,6 @@ def advise(
 ) -> None:
     """Say which variant fits on a card at a load, what binds, and what would change that."""
     from mamtra_eval.advisor import advising
-    from mamtra_eval.advisor.deployment import DEFAULT_VARIANTS
     from mamtra_eval.cli import _advice
     from mamtra_eval.cli.output import to_json
     from mamtra_eval.errors import UserError
@@ -77,7 +77,7 @@ def advise(
     deployment = _deployment(gpu, streams, context, resident or [], types, tensorrt, reserve,
                              latency_ms)  # fmt: skip
     margin = _margin(quality, wer_margin)
-    advice = _advised(deployment, list(variant or DEFAULT_VARIANTS), margin, run)
+    advice = _advised(deployment, variant or [], margin, run)
     document = advising.document(advice)
     if as_json:
         typer.echo(to_json(document))
@@ -140,14 +140,15 @@ def _margin(quality: str | None, wer_margin: float | None) -> float | None:
 def _advised(
     deployment: Deployment, variants: list[str], margin: float | None, run: Path | None
 ) -> Advice:
-    from mamtra_eval.advisor import advising, measured, quality
-    from mamtra_eval.advisor.deployment import parse_variants
+    from mamtra_eval.advisor import advising, choosing, measured, quality
     from mamtra_eval.reader import RunReader
 
     if run is None:
-        return advising.advise(deployment, parse_variants(variants), margin=margin)
+        chosen, notes = choosing.choose(variants, measured.Profile())
+        return advising.advise(deployment, chosen, margin=margin, notes=notes)
     with RunReader(run) as store:
         profile = measured.read(store, deployment.card)
-        parsed = parse_variants(variants, profile.configs())
-        losses, notes = quality.read(store, parsed)
-    return advising.advise(deployment, parsed, profile, margin=margin, losses=losses, notes=notes)
+        chosen, notes = choosing.choose(variants, profile)
+        losses, of_readings = quality.read(store, chosen)
+    notes += of_readings
+    return advising.advise(deployment, chosen, profile, margin=margin, losses=losses, notes=notes)

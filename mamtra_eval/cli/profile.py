@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from mamtra_eval.profiling.speech import Speech
     from mamtra_eval.profiling.sweep import Sweep
 
 
@@ -46,7 +47,7 @@ def profile(
     steps: Annotated[int, typer.Option(min=1, help="Steps of a visit.")] = 16,
     longest_prefill: Annotated[
         int | None,
-        typer.Option(help="Tokens of the longest pass; 4,096 on a CPU, else no bound."),
+        typer.Option(help="Tokens of the longest pass, all streams; 4,096 on a CPU, else 131,072."),
     ] = None,
     graphs: Annotated[
         bool, typer.Option("--graphs/--no-graphs", help="Steps from CUDA graphs too, on cuda.")
@@ -68,20 +69,24 @@ def profile(
     allow_busy: Annotated[
         bool, typer.Option("--allow-busy", help="Measure although others use the device.")
     ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Measure anew what the folder has already.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Measure memory by part, time by stage and FLOP of systems, side by side."""
     from mamtra_eval import devices
     from mamtra_eval.cli.progress import choose
-    from mamtra_eval.profiling import speech, subjects, sweep
+    from mamtra_eval.profiling import busy, speech, subjects, sweep
     from mamtra_eval.profiling.meter import Rules
     from mamtra_eval.profiling.timing import Timing
 
-    devices.check(device, "--device")
     chosen = devices.choose(device)
+    looked = busy.look(chosen)  # before torch uses the device
+    devices.check(device, "--device")
     on_cuda = chosen.startswith("cuda")
     weights = dtype or ("bf16" if on_cuda else "fp32")
-    bound = longest_prefill if longest_prefill is not None or on_cuda else LONGEST_ON_CPU
+    bound = LONGEST[on_cuda] if longest_prefill is None else longest_prefill
     wanted = sweep.Sweep(
         contexts=sweep.CONTEXTS if contexts == "all" else _numbers(contexts, "--contexts"),
         streams=_numbers(streams, "--streams"),
@@ -90,7 +95,8 @@ def profile(
         timing=Timing(
             device=chosen, kv=kv_dtype or weights, state=state_dtype, steps=steps,
             workloads=_words(workloads), graphs=graphs and on_cuda,
-            rules=Rules(runs=runs, seconds=seconds, limit_s=limit_s), longest_prefill=bound,
+            rules=Rules(runs, seconds, limit_s, warm_up_s=WARM_UP_S[on_cuda]),
+            longest_prefill=bound,
         ),
         allow_busy=allow_busy,
     )  # fmt: skip
@@ -99,16 +105,42 @@ def profile(
         testset, limit, rounds, wanted.streams, _rates(rates), load_s,
         None if slo_ms is None else slo_ms / 1000,
     )  # fmt: skip
-    folder = out or _folder(targets, wanted)
-    sweep.profile(found, wanted, folder, speech=asked, baseline=baseline, progress=choose())
-    _show(folder, as_json=as_json)
+    folder = out or _folder(targets, wanted, asked)
+    try:
+        sweep.profile(
+            found, wanted, folder, speech=asked, baseline=baseline, looked=looked, again=again,
+            progress=choose(),
+        )  # fmt: skip
+    except BaseException:
+        _rescue(folder)
+        raise
+    if _show(folder, as_json=as_json, names=[subject.name for subject in found]):
+        raise typer.Exit(1)
 
 
-LONGEST_ON_CPU = 4096
+LONGEST = {False: 4096, True: 131_072}
+"""Tokens of the longest pass, all streams together, on a CPU and on a CUDA device."""
+
+WARM_UP_S = {False: 1.0, True: 10.0}
+"""The same for the warm-up: kernels of a device are compiled and chosen at their first use."""
 
 
-def _show(folder: Path, *, as_json: bool) -> None:
-    """Write the report; print a summary and where it is, or all of it as JSON."""
+def _rescue(folder: Path) -> None:
+    """What was measured before something went wrong is reported all the same."""
+    from contextlib import suppress
+
+    from mamtra_eval.cli import output
+    from mamtra_eval.reader import RunReader
+
+    with suppress(Exception), RunReader(folder) as store:
+        output.reports_of(store)
+
+
+def _show(folder: Path, *, as_json: bool, names: list[str]) -> bool:
+    """Write the report; print a summary and where it is, or all of it as JSON.
+
+    Returns whether requests to any of these systems failed.
+    """
     from mamtra_eval import profiles
     from mamtra_eval.cli import _costs, output
     from mamtra_eval.reader import RunReader
@@ -120,13 +152,23 @@ def _show(folder: Path, *, as_json: bool) -> None:
         typer.echo(output.to_json(_costs.document(str(folder), found)))
     else:
         typer.echo("\n".join([_costs.text(found), "", *paths]))
+    failed = [
+        row
+        for session in found
+        for row in session.rows
+        if row.key.quantity == "rate.failed" and row.key.system in names and row.value
+    ]
+    for row in failed:
+        typer.echo(f"{row.key.system}: {100 * (row.value or 0):.0f} % of the requests failed "
+                   f"({row.key.workload})", err=True)  # fmt: skip
+    return bool(failed)
 
 
-def _folder(targets: list[str], wanted: Sweep) -> Path:
+def _folder(targets: list[str], wanted: Sweep, asked: Speech) -> Path:
     """A name by what is measured, so that the same command goes on with it."""
     import hashlib
 
-    text = repr((sorted(targets), wanted))
+    text = repr((sorted(targets), wanted, asked))
     return Path("reports") / f"profile-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 

@@ -159,6 +159,11 @@ class Decoder(nn.Module):
             table = self._rotations = made.to(positions.device, dtype)
         return Rotation(*table[:, positions].unsqueeze(-2))
 
+    @property
+    def rotations(self) -> Tensor:
+        """The table of rotary positions as it is now."""
+        return self._rotations
+
     def _pad_left(self, prompts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Ids (B, T) and the first real slot of each item (B,)."""
         if not prompts or not all(len(prompt) for prompt in prompts):

@@ -72,6 +72,8 @@ class Graphs:
     ) -> None:
         self._step = StaticStep(decoder, cache, sampler, feeder)
         self._cache = cache
+        self._decoder = decoder
+        self._held: list[Tensor] = []
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
 
     def replay(self, last: Tensor) -> Tensor:
@@ -107,6 +109,8 @@ class Graphs:
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             self._step.run(window)
+        # The graph reads this table by its address: it must outlive a larger one in its place.
+        self._held.append(self._decoder.rotations)
         self._restore(saved)
         return graph
 

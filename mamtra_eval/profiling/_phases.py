@@ -5,6 +5,7 @@ Standard input has the cell, standard output the lines; see ``anatomy.Cell``.
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 import time
@@ -14,6 +15,7 @@ from typing import Any
 
 import torch
 
+from mamtra_eval import processes
 from mamtra_eval.errors import UserError
 from mamtra_eval.models.cache import dtype
 from mamtra_eval.profiling import memory, subjects, tensors
@@ -39,6 +41,9 @@ class Phases:
 
         def load() -> None:
             made["it"] = subject.decoder(cell.device, dtype(cell.weights))
+            if cell.device.startswith("cuda"):
+                gc.collect()
+                torch.cuda.empty_cache()  # what loading alone took is no part of what is held
 
         peak = self._read(load)
         decoder = made["it"]
@@ -57,9 +62,16 @@ class Phases:
             del works["prefill"]
             bench.fill()
         # All peaks before the first trace, which takes memory of its own.
-        peaks = {phase: self._read(work) for phase, work in works.items()}
+        peaks: dict[str, dict[str, Any]] = {}
         for phase, work in works.items():
-            self._report(phase, peaks[phase], held, self._meter.traced(work), weights)
+            try:
+                peaks[phase] = self._read(work)
+            except torch.OutOfMemoryError as error:  # decoding may fit where the pass does not
+                self._tell({"phase": phase, "out_of_memory": " ".join(str(error).split())})
+                bench.fill()
+        for phase, peak in peaks.items():
+            traced = self._meter.traced(works[phase])
+            self._report(phase, peak, held, traced, weights)
 
     def of_system(self, subject: Subject) -> None:
         """What it holds once loaded, and while it speaks."""
@@ -78,9 +90,9 @@ class Phases:
 
     def _read(self, work: Callable[[], None]) -> dict[str, Any]:
         """A phase's peaks, with when it began and ended."""
-        began = time.monotonic()
+        began = time.time()  # as the driver tells it
         peak = self._meter.phase(work)
-        return {"peak": peak, "began": began, "ended": time.monotonic()}
+        return {"peak": peak, "began": began, "ended": time.time()}
 
     @staticmethod
     def _held(system: object) -> tuple[dict[str, int], int, dict[str, int]]:
@@ -116,6 +128,7 @@ def _silent(work: Callable[[], object]) -> Callable[[], None]:
 
 def main() -> None:
     """Read a cell, tell its phases."""
+    processes.die_with_parent()
     told = sys.stdout
     sys.stdout = sys.stderr  # what libraries print is not ours
 

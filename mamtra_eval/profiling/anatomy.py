@@ -20,7 +20,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -70,17 +70,17 @@ class Cell:
 
 
 def run(cell: Cell, session: str, timeout_s: float = 1800.0) -> list[ProfileRow]:
-    """Rows of one cell; rows with an error where the process did not live to tell.
+    """Rows of one cell, with an error for phases that ran out of memory or ended the process.
 
     UserError if a cache does not have the size that its closed form says.
     """
     key = ProfileKey(session, cell.name, "", context=cell.context, streams=cell.streams)
-    try:
-        phases = _in_a_process(cell, timeout_s)
-    except _ProcessError as death:
-        failed = replace(key, quantity="memory.total", phase=death.phase)
-        return [ProfileRow(failed, "bytes", MEASURED, None, n=0, error=death.reason)]
-    return [row for phase, found in phases.items() for row in rows(phase, found, key)]
+    phases, failures = _in_a_process(cell, timeout_s)
+    made = [row for phase, found in phases.items() for row in rows(phase, found, key)]
+    for phase, reason in failures.items():
+        failed = replace(key, quantity="memory.total", phase=phase)
+        made.append(ProfileRow(failed, "bytes", MEASURED, None, n=0, error=reason))
+    return made
 
 
 def rows(phase: str, found: Mapping[str, Any], key: ProfileKey) -> Iterator[ProfileRow]:
@@ -96,7 +96,8 @@ def rows(phase: str, found: Mapping[str, Any], key: ProfileKey) -> Iterator[Prof
     if "nvml" in peak:
         notes = (*notes, "the driver's samples see no more than a lower bound of the peak")
     whole = {"memory.total": total, **{f"memory.{part}": size for part, size in split.items()}}
-    whole["memory.state"] = split.get("state.ssm", 0) + split.get("state.conv", 0)
+    if "state.ssm" in split:
+        whole["memory.state"] = split["state.ssm"] + split["state.conv"]
     details = {
         "memory.total": {name: size for name, size in peak.items() if name != "total"},
         "memory.weights": found.get("weights", {}),
@@ -123,16 +124,8 @@ def check_cache(config: DecoderConfig, found: Mapping[str, int], cell: Cell) -> 
             )
 
 
-class _ProcessError(Exception):
-    """The process ended without telling; in which phase, and how."""
-
-    def __init__(self, phase: str, reason: str) -> None:
-        super().__init__(reason)
-        self.phase, self.reason = phase, reason
-
-
-def _in_a_process(cell: Cell, timeout_s: float) -> dict[str, dict[str, Any]]:
-    """What each phase told, in order."""
+def _in_a_process(cell: Cell, timeout_s: float) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """What each phase told, in order, and why others told nothing."""
     command = [sys.executable, "-m", "mamtra_eval.profiling._phases"]
     process = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -149,23 +142,27 @@ def _in_a_process(cell: Cell, timeout_s: float) -> dict[str, dict[str, Any]]:
             process.kill()
             raise
     phases: dict[str, dict[str, Any]] = {}
+    failures: dict[str, str] = {}
     for line in told.splitlines():
         if line.startswith("{"):
             message = json.loads(line)
             if "user_error" in message:
                 raise UserError(message["user_error"])
             if "out_of_memory" in message:
-                raise _ProcessError(_next(phases), message["out_of_memory"])
+                failures[message.get("phase") or _next({*phases, *failures})] = message[
+                    "out_of_memory"
+                ]
+                continue
             most = sampler.most(message.get("began", 0.0), message.get("ended", 0.0))
             if most is not None:
                 message["peak"]["nvml"] = most - cell.used_before
             phases[message.pop("phase")] = message
     if process.returncode:
-        raise _ProcessError(_next(phases), _reason(process.returncode, complaint))
-    return phases
+        failures[_next({*phases, *failures})] = _reason(process.returncode, complaint)
+    return phases, failures
 
 
-def _next(phases: Mapping[str, object]) -> str:
+def _next(phases: Collection[str]) -> str:
     """The phase that was under way."""
     return next((phase for phase in PHASES if phase not in phases), PHASES[-1])
 

@@ -20,28 +20,31 @@ LOOK_S = 0.5
 FIX = "Wait until it is free, or give --allow-busy, and the figures are marked."
 
 
-def refuse(device: str, *, sleep: Callable[[float], None] = time.sleep) -> str:
-    """UserError on a busy device; otherwise a word on how free it was."""
-    found = look(device, sleep=sleep)
+def refuse(found: str, device: str) -> None:
+    """UserError for what ``look`` found of a device, if that is busy."""
     if found.startswith("busy"):
         raise UserError(f"the device is {found}", where=device, fix=FIX)
-    return found
 
 
 def look(device: str, *, sleep: Callable[[float], None] = time.sleep) -> str:
-    """``busy: …`` or ``free: …``, with the figure."""
+    """``busy: …``, ``free: …`` or ``unknown: …``, with the figure.
+
+    Of a CUDA device this must be asked before torch uses it: our own context would be counted.
+    """
     if device.startswith("cuda"):
         held = used_mib(device)
+        if held is None:
+            return "unknown: the driver's program is not there to tell"
         word = "busy" if held > MOST_MIB else "free"
         return f"{word}: others hold {held:,} MiB of it"
     share = taken(Path("/proc/stat"), sleep)
     return f"{'busy' if share > MOST_SHARE else 'free'}: others take {100 * share:.0f} % of it"
 
 
-def used_mib(device: str) -> int:
-    """What a CUDA device holds, MiB; 0 where the driver's program is not there to tell."""
-    told = identity.smi(device, ("memory.used",)).get("memory.used", "0")
-    return int(told) if told.isdigit() else 0
+def used_mib(device: str) -> int | None:
+    """What a CUDA device holds, MiB; ``None`` where the driver's program is not there to tell."""
+    told = identity.smi(device, ("memory.used",)).get("memory.used", "")
+    return int(told) if told.isdigit() else None
 
 
 def taken(stat: Path, sleep: Callable[[float], None]) -> float:

@@ -73,7 +73,7 @@ def conditions(device: str) -> dict[str, Any]:
     found: dict[str, Any] = {"load": round(os.getloadavg()[0], 2)}
     if device.startswith("cuda"):
         fields = ("clocks.sm", "clocks.mem", "temperature.gpu", "power.draw",
-                  "clocks_throttle_reasons.active")  # fmt: skip
+                  "clocks_event_reasons.active", "clocks_throttle_reasons.active")  # fmt: skip
         found |= smi(device, fields)
     return found
 
@@ -88,7 +88,10 @@ def smi(device: str, fields: tuple[str, ...]) -> dict[str, str]:
     try:
         told = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
-        return {}
+        if len(fields) == 1:
+            return {}
+        # Drivers know different fields, and one that is unknown spoils the others.
+        return {key: value for field in fields for key, value in smi(device, (field,)).items()}
     values = [value.strip() for value in told.stdout.strip().split(",")]
     return dict(zip(fields, values, strict=False))
 

@@ -12,6 +12,7 @@ p99 from 1,000.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -56,10 +57,10 @@ class Rules:
     def __post_init__(self) -> None:
         least = {"runs": 1, "warm_up_runs": 0, "seconds": 0, "warm_up_s": 0}
         for name, bound in least.items():
-            if getattr(self, name) < bound:
+            if not bound <= getattr(self, name) < math.inf:
                 raise UserError(f"{name} must be at least {bound}, not {getattr(self, name):g}")
-        if not (self.limit_s > 0 and self.spread > 0):
-            raise UserError("limit_s and spread must be above 0")
+        if not (0 < self.limit_s < math.inf and self.spread > 0):
+            raise UserError(f"limit_s and spread must be above 0, not {self.limit_s:g}")
 
 
 @dataclass(frozen=True)

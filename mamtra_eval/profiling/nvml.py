@@ -1,7 +1,7 @@
 """A CUDA device's memory as its driver tells it, sampled from outside of the process that works.
 
 The driver's own program is asked every 10 ms, in a process of its own, and its answers are kept
-with the time at which they came. A maximum over a phase is a lower bound of the peak: what came and
+with the time that it gives them. A maximum over a phase is a lower bound of the peak: what came and
 went between two answers is not in it. Unlike the allocator it sees all that is on the device.
 """
 
@@ -10,13 +10,17 @@ from __future__ import annotations
 import shutil
 import subprocess
 import threading
-import time
+from contextlib import suppress
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
 from mamtra_eval.profiling import identity
 
 EVERY_MS = 10
+STAMP = "%Y/%m/%d %H:%M:%S.%f"
+"""How the driver's program writes the time of a sample, which may reach us later in a block."""
+
 MIB = 2**20
 
 
@@ -37,7 +41,7 @@ class Sampler:
         program = shutil.which(identity.SMI)
         if program is None or not self._device.startswith("cuda"):
             return self
-        command = [program, "--query-gpu=memory.used", "--format=csv,noheader,nounits",
+        command = [program, "--query-gpu=timestamp,memory.used", "--format=csv,noheader,nounits",
                    f"--id={identity.index(self._device)}", f"-lms={EVERY_MS}"]  # fmt: skip
         self._process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -61,12 +65,14 @@ class Sampler:
             self._process.stdout.close()
 
     def most(self, began: float, ended: float) -> int | None:
-        """Most bytes between two times of the monotonic clock; ``None`` without a sample."""
+        """Most bytes between two times (POSIX, seconds); ``None`` without a sample."""
         return max((size for at, size in self._samples if began <= at <= ended), default=None)
 
     def _read(self) -> None:
         assert self._process is not None
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            if line.strip().isdigit():
-                self._samples.append((time.monotonic(), int(line) * MIB))
+            at, _, used = line.partition(",")
+            with suppress(ValueError):  # not a sample: [N/A], or a line that was cut
+                when = datetime.strptime(at.strip(), STAMP).timestamp()  # in local time
+                self._samples.append((when, int(used) * MIB))

@@ -5,7 +5,8 @@ and must be the same target, so that quality and cost stand side by side. It may
 one, which holds a profile and nothing else. Meta ``profile`` is::
 
     {"baseline": NAME,
-     "systems": {NAME: {"target", "config" (of its decoder) or null, "bits" or null, "weights"}},
+     "systems": {NAME: {"target", "config" (of its decoder) or null, "bits" or null, "weights",
+                        "sha256" (of a checkpoint's weights) or null}},
      "sessions": {HASH: identity}, "conditions": [{"session", "at", "before", "after"}]}
 """
 
@@ -15,7 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mamtra_eval.errors import UserError
-from mamtra_eval.profiling.rows import ProfileRow
+from mamtra_eval.profiling.rows import ProfileKey, ProfileRow
 from mamtra_eval.profiling.subjects import Subject
 from mamtra_eval.reader import RunReader
 from mamtra_eval.store import Store, now
@@ -42,12 +43,14 @@ def enter(
     for subject in subjects:
         _refuse_other(subject, kept["systems"].get(subject.name, {}).get("target"), store)
         _refuse_other(subject, spoken.get(subject.name), store)
-        kept["systems"][subject.name] = {
+        found = {
             "target": subject.target,
             "config": subject.config.to_dict() if subject.config else None,
             "bits": subject.bits,
-            "weights": identity["weights"],
+            "sha256": subject.fingerprint(),
         }
+        _refuse_changed(subject, kept["systems"].get(subject.name), found, store)
+        kept["systems"][subject.name] = {**found, "weights": identity["weights"]}
     kept["sessions"][session] = identity
     kept["baseline"] = _baseline(baseline, kept, subjects, store)
     store.set_meta(META, kept)
@@ -62,12 +65,10 @@ def add_conditions(
     store.set_meta(META, kept)
 
 
-def done(store: RunReader, session: str) -> set[tuple[str, str, int, int, str, str]]:
-    """What has a row without an error: (system, quantity, context, streams, workload, engine)."""
+def done(store: RunReader, session: str) -> dict[ProfileKey, ProfileRow]:
+    """A session's rows that need not be measured again: those without an error."""
     return {
-        (key.system, key.quantity, key.context, key.streams, key.workload, key.engine)
-        for row in store.profiles()
-        if (key := row.key).session == session and row.error is None
+        row.key: row for row in store.profiles() if row.key.session == session and row.error is None
     }
 
 
@@ -84,6 +85,20 @@ def _refuse_other(subject: Subject, target: str | None, store: Store) -> None:
             f"{subject.name!r} is {target} in this run, not {subject.target}",
             where=str(store.folder),
             fix=f"Name it otherwise, or give the same target: {subject.name}={target}.",
+        )
+
+
+def _refuse_changed(
+    subject: Subject, before: dict[str, Any] | None, now: dict[str, Any], store: Store
+) -> None:
+    """UserError for weights or a shape that are not those whose rows the folder has."""
+    if before is None or before.get("sha256") is None:
+        return
+    if any(before[key] != now[key] for key in ("config", "sha256")):
+        raise UserError(
+            f"{subject.target} was changed since it was profiled as {subject.name!r}",
+            where=str(store.folder),
+            fix="Give it another name, or choose another --out.",
         )
 
 

@@ -11,11 +11,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from typing import Any
 
 from mamtra_eval import catalogue, plan, targets
 from mamtra_eval.config import RunConfig
 from mamtra_eval.errors import UserError
-from mamtra_eval.profiling import load, slo, speaking
+from mamtra_eval.profiling import load, slo, speaking, tensors
 from mamtra_eval.profiling.load import Load
 from mamtra_eval.profiling.meter import Clock
 from mamtra_eval.profiling.rows import MEASURED, ProfileKey, ProfileRow
@@ -56,10 +57,39 @@ class Speech:
         if self.first_audio_s is not None and not self.first_audio_s > 0:
             raise UserError("a service level must be above 0 ms", fix="Give --slo-ms 300, say.")
 
+    def as_detail(self, *, loads: bool = False) -> dict[str, Any]:
+        """How systems are asked, as their rows keep it."""
+        asked: dict[str, Any] = {"testset": self.testset, "limit": self.limit}
+        if loads:
+            level = {"first_audio_s": self.first_audio_s} if self.first_audio_s else {}
+            return {**asked, "seconds": self.seconds, **level}
+        return {**asked, "rounds": self.rounds}
+
     def requests(self) -> list[Request]:
         """The sentences, the same with the same seeds for every system."""
         found = catalogue.load(self.testset).first(self.limit)
         return plan.requests(found, "profile", RunConfig(testset=self.testset, seed=SEED))
+
+
+def refuse_impossible(
+    subjects: Sequence[Subject], requests: Sequence[Request], asked: Speech
+) -> None:
+    """UserError for what could not be measured of these systems, before anything is."""
+    for subject in subjects:
+        with closing(subject.system()) as system:
+            system.identity(requests)  # reads and checks what it needs: weights, files, programs
+            most = system.at_a_time
+            if system.concurrent and most is not None and max(asked.streams) > most:
+                raise UserError(
+                    f"{subject.name} takes {most} requests at a time, not {max(asked.streams)}",
+                    fix=f"Give it the option concurrency={max(asked.streams)}, or fewer --streams.",
+                )
+
+
+def _device_of(system: object) -> str | None:
+    """Where a system in this process computes, ``cuda`` or ``cpu``; ``None`` if elsewhere."""
+    kinds = {tensor.device.type for tensor in tensors.tensors_in(vars(system))}
+    return "cuda" if "cuda" in kinds else "cpu" if kinds else None
 
 
 def natural(
@@ -69,8 +99,10 @@ def natural(
     session: str,
     baseline: str,
     clock: Clock = time.perf_counter,
+    *,
+    on_cuda: bool = False,
 ) -> Iterator[ProfileRow]:
-    """Cold starts, then all subjects' requests in turn."""
+    """Cold starts, then all subjects' requests in turn; ``on_cuda`` is of the session's device."""
     for subject in subjects:
         key = ProfileKey(session, subject.name, "", workload=NATURAL)
         bare = targets.split_name(subject.target)[1]
@@ -81,7 +113,14 @@ def natural(
         }
         rules = SpeakingRules(rounds=asked.rounds)
         found = speaking.measure(systems, requests, clock, rules)
-        yield from speaking.rows(found, session, baseline=baseline)
+        devices = {name: _device_of(system) for name, system in systems.items()}
+        for row in speaking.rows(found, session, baseline=baseline):
+            device = devices[row.key.system]
+            detail = {**row.detail, **({"device": device} if device else {})}
+            notes = row.notes
+            if device == "cpu" and on_cuda:
+                notes = (*notes, "this system computes on the CPU, whatever the session's device")
+            yield replace(row, detail=detail, notes=notes)
 
 
 def loads(

@@ -56,10 +56,22 @@ class Subject:
     spec: SystemSpec | None = None
 
     def system(self) -> System:
-        """The system, not yet prepared."""
+        """The system, not yet prepared.
+
+        An endpoint is asked once: tries that it repeats by itself would hide failures in times.
+        """
         assert self.spec is not None
-        made: System = registry.create("systems", self.spec.kind, self.spec.options)
+        once = {"retries": "0"} if self.spec.kind == "http" else {}
+        made: System = registry.create("systems", self.spec.kind, {**once, **self.spec.options})
         return made
+
+    def fingerprint(self) -> str | None:
+        """Hash of its weights; ``None`` where they are random or not ours to see."""
+        from mamtra_eval.models import checkpoint
+
+        if self.config is None or self.target.partition(":")[0] == SHAPE:
+            return None
+        return checkpoint.weights_hash(self._folder())
 
     def decoder(self, device: torch.device | str, dtype: torch.dtype) -> Decoder:
         """Its decoder with its weights, in eval mode; random ones for a shape."""

@@ -10,13 +10,13 @@ streams together), the latter for each workload and engine.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 
-from mamtra_eval.errors import unknown_name
+from mamtra_eval.errors import UserError, unknown_name
 from mamtra_eval.models import cost
 from mamtra_eval.models.cache import dtype
 from mamtra_eval.models.decoder import Decoder
@@ -59,6 +59,8 @@ class Timing:
         for name in self.workloads:
             if name not in (REPLAY, FIXED):
                 raise unknown_name("workload", name, (REPLAY, FIXED))
+        if self.longest_prefill is not None and self.longest_prefill < 0:
+            raise UserError(f"longest_prefill must be at least 0, not {self.longest_prefill}")
 
     def engines(self, workload: str) -> tuple[str, ...]:
         """``eager``, and ``graph`` where graphs can be replayed."""
@@ -91,12 +93,12 @@ def groups(
     decoders: Mapping[str, Decoder], contexts: Sequence[int], streams: int, timing: Timing
 ) -> list[list[int]]:
     """Contexts whose caches have room together, ascending; one without any room stands alone."""
-    free = _free(timing.device)
+    there = free(timing.device)
     found: list[list[int]] = []
     taken = 0.0
     for context in sorted(contexts):
         needed = _caches(decoders, context, streams, timing)
-        if not found or taken + needed > ROOM * free:
+        if not found or taken + needed > ROOM * there:
             found.append([])
             taken = 0.0
         found[-1].append(context)
@@ -115,6 +117,8 @@ def measure(
 ) -> Iterator[ProfileRow]:
     """Rows of one quantity at a group of contexts; with an error where its caches have no room."""
     try:
+        if timing.device.startswith("cuda"):
+            torch.cuda.set_device(timing.device)  # graphs are captured on the current one
         _refuse_crowding(decoders, contexts, streams, timing)
         benches = {
             _key(session, name, context, streams, place): Bench(
@@ -127,9 +131,21 @@ def measure(
         yield from _timed(benches, timing, clock)
     except (MemoryError, torch.OutOfMemoryError) as error:
         reason = " ".join(str(error).split()) or "out of memory"
-        for context in contexts:
-            for name in decoders:
-                yield _absent(_key(session, name, context, streams, place), reason)
+        yield from absent(decoders, contexts, streams, place, session, reason)
+
+
+def absent(
+    names: Iterable[str],
+    contexts: Sequence[int],
+    streams: int,
+    place: Place,
+    session: str,
+    reason: str,
+) -> Iterator[ProfileRow]:
+    """Rows of times that were not taken, and why."""
+    for context in contexts:
+        for name in names:
+            yield _absent(_key(session, name, context, streams, place), reason)
 
 
 def _timed(
@@ -143,10 +159,8 @@ def _timed(
             bench.fill()
             tasks[key] = _task(bench, key)
             details[key] = {"steps": bench.steps}
-        elif timing.reads(key.context, key.streams):
-            tasks[key] = bench.prefill
         else:
-            yield _absent(key, f"not run: more than {timing.longest_prefill:,} tokens in a pass")
+            tasks[key] = bench.prefill
     found = meter.measure(tasks, timing.rules, clock, _waiting(timing.device))
     for key, samples in found.items():
         yield timed_row(key, samples, timing.rules, details.get(key, {}))
@@ -159,9 +173,12 @@ def timed_row(
     summary = meter.summarize(samples, rules.spread)
     stride = -(-len(samples) // SAMPLES_KEPT)
     kept = {"samples": samples[::stride], **summary.percentiles, **detail}
+    notes = [summary.unstable] if summary.unstable else []
+    if summary.n < rules.runs:
+        notes.append(f"ended by its limit of {rules.limit_s:g} s before {rules.runs} visits")
     return ProfileRow(
         key, "s", MEASURED, summary.median, n=summary.n, low=summary.q25, high=summary.q75,
-        notes=(summary.unstable,) if summary.unstable else (), detail=kept,
+        notes=tuple(notes), detail=kept,
     )  # fmt: skip
 
 
@@ -192,11 +209,11 @@ def _refuse_crowding(
 ) -> None:
     """MemoryError where the caches have no room; the kernel would kill the process instead."""
     needed = sum(_caches(decoders, context, streams, timing) for context in contexts)
-    free = _free(timing.device)
-    if needed > ROOM * free:
+    there = free(timing.device)
+    if needed > ROOM * there:
         raise MemoryError(
             f"the caches of {len(decoders)} decoders would take {needed / 2**30:.1f} GiB, and "
-            f"{free / 2**30:.1f} GiB are free"
+            f"{there / 2**30:.1f} GiB are free"
         )
 
 
@@ -209,5 +226,10 @@ def _caches(decoders: Mapping[str, Decoder], context: int, streams: int, timing:
     )
 
 
-def _free(device: str) -> int:
-    return torch.cuda.mem_get_info(device)[0] if device.startswith("cuda") else memory.available()
+def free(device: str) -> int:
+    """Memory that can still be taken on a device, bytes."""
+    if not device.startswith("cuda"):
+        return memory.available()
+    # What torch holds and has not given out is free to us.
+    spare = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + spare

@@ -33,6 +33,14 @@ SPOKEN = {
 }
 """Columns of systems that spoke, with their decimals."""
 
+CLOSED = {
+    "cache": "cache",
+    "cache_and_weights": "cache and weights",
+    "decode_flops": "FLOP of a token",
+    "prefill_flops": "FLOP of a pass",
+}
+"""Break-even contexts by closed form."""
+
 UNSTABLE = "unstable, quartiles far apart or samples that drift"
 FIXED = "fixed"
 TYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
@@ -158,27 +166,28 @@ def crossings(session: Session) -> list[str]:
     kv, state, weights = (
         element_bytes(session.identity[key]) for key in ("kv", "state", "weights")
     )
-    lines = {
-        "step": session.crossings("time.step", workload=REPLAY),
-        "pass": session.crossings("time.prefill", workload=REPLAY),
-        "total": session.crossings("memory.total", phase="prefill"),
+    measured = {
+        "process, measured": session.crossings("memory.total", phase="prefill"),
+        "time per token, measured": session.crossings("time.step", workload=REPLAY),
+        "time per token, CUDA graphs": session.crossings(
+            "time.step", workload=FIXED, engine="graph"
+        ),
+        "pass, measured": session.crossings("time.prefill", workload=REPLAY),
     }
-    found = {key: {one.system: one for one in crossed} for key, crossed in lines.items()}
+    found = {
+        title: {one.system: one for one in lines} for title, lines in measured.items() if lines
+    }
     rows = []
     for system in session.systems:
         config = session.configs.get(system)
-        if config is None or system == session.baseline or not config.mamba:
+        alike = session.bits.get(system) == session.bits.get(session.baseline)
+        if config is None or system == session.baseline or not config.mamba or not alike:
             continue
         closed = break_even(config, cache_element=kv, state_element=state, weight_element=weights)
-        plain = [_tokens(closed[key]) for key in ("cache", "cache_and_weights", "decode_flops",
-                                                   "prefill_flops")]  # fmt: skip
-        if session.bits.get(system) != session.bits.get(session.baseline):
-            plain[1] = "–"
-        rows.append([escape(system), *plain, *(_crossing(found[key].get(system))
-                                               for key in ("total", "step", "pass"))])  # fmt: skip
-    titles = ["System", "cache", "cache and weights", "FLOP of a token", "FLOP of a pass",
-              "process, measured", "time per token, measured", "pass, measured"]  # fmt: skip
-    return table(titles, rows) if rows else []
+        cells = [_tokens(closed[key]) for key in CLOSED]
+        cells += [_crossing(crossed.get(system)) for crossed in found.values()]
+        rows.append([escape(system), *cells])
+    return table(["System", *CLOSED.values(), *found], rows) if rows else []
 
 
 def flops(session: Session) -> list[str]:
@@ -259,7 +268,7 @@ def remarks(session: Session) -> list[str]:
     """What rows have to say, each thing once: unstable samples, cells that were not run."""
     said: dict[str, list[str]] = {}
     for row in session.rows:
-        for text in (*row.notes, *([row.error] if row.error else [])):
+        for text in (*row.notes, *_apart(session, row), *([row.error] if row.error else [])):
             if text.startswith("measured on"):
                 continue  # it stands above everything
             key = row.key
@@ -275,6 +284,18 @@ def remarks(session: Session) -> list[str]:
         return []
     lines = [f"- {escape(text)}: {escape(_some(where))}." for text, where in said.items()]
     return ["### Remarks", "", *lines, ""]
+
+
+def _apart(session: Session, row: ProfileRow) -> list[str]:
+    """Whether a decoder's time was taken at another time than the baseline's."""
+    key = row.key
+    if not key.quantity.startswith("time.") or not key.context or session.baseline is None:
+        return []
+    theirs = session.get(session.baseline, key.quantity, key.context, key.streams,
+                         workload=key.workload, engine=key.engine)  # fmt: skip
+    if theirs is None or theirs.value is None or row.value is None or session.in_turn(row, theirs):
+        return []
+    return [f"not measured in turn with {session.baseline}, and not compared with it"]
 
 
 def _some(where: list[str]) -> str:
@@ -301,10 +322,28 @@ def _by_context(
             slope = session.slope(system, quantity, workload=workload, engine=engine)
             cells.append(f"{1e9 * slope[1]:,.0f}".replace("-", "−") if slope else "–")
         rows.append([escape(system), *cells])
+    if not rows:
+        return []
     titles = ["System", *(f"at {c:,}" for c in contexts)]
     if sloped:
         titles.append("slope, ns a token of context")
-    return table(titles, rows) if rows else []
+    return [*table(titles, rows), "", _visits(session, quantity, workload, engine, contexts)]
+
+
+def _visits(
+    session: Session, quantity: str, workload: str, engine: str, contexts: list[int]
+) -> str:
+    """Of how many visits the medians are, by context."""
+    told = []
+    for context in contexts:
+        rows = [session.get(system, quantity, context, workload=workload, engine=engine)
+                for system in session.systems]  # fmt: skip
+        numbers = sorted({row.n for row in rows if row is not None and row.value is not None})
+        if numbers:
+            few, many = numbers[0], numbers[-1]
+            told.append(f"{few:,} at {context:,}" if few == many else
+                        f"{few:,} to {many:,} at {context:,}")  # fmt: skip
+    return f"Visits: {', '.join(told)}."
 
 
 def _quartiles(row: ProfileRow | None, factor: float, decimals: int) -> str:
@@ -337,7 +376,7 @@ def _crossing(one: Crossing | None) -> str:
     if one.at < 1:
         return "always"
     ends = [f"{end:,.0f}" if end is not None else "∞" for end in (one.low, one.high)]
-    spread = f" [{', '.join(ends)}]" if one.low != one.high else ""  # of a single sample: none
+    spread = " (single samples)" if one.single else f" [{', '.join(ends)}]"
     return f"{one.at:,.0f}{spread}{', extrapolated' if one.beyond else ''}"
 
 

@@ -88,7 +88,7 @@ def _drawn(session: Session) -> dict[str, plots.Draw]:
     if session.contexts("memory.total"):
         found["memory"] = lambda theme, form: plots.memory(session, theme, form)
         found["cache"] = lambda theme, form: plots.cache(session, theme, form)
-    if session.slope(session.systems[0], "time.step", workload=REPLAY):
+    if any(session.slope(name, "time.step", workload=REPLAY) for name in session.systems):
         found["steps"] = lambda theme, form: plots.steps(session, theme, form)
     return found
 

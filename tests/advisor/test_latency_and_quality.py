@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from written_runs import run
 
+from mamtra_eval import footprint
 from mamtra_eval.advisor import quality
 from mamtra_eval.advisor.cards import find
 from mamtra_eval.advisor.deployment import Deployment, Variant, parse_variants
@@ -113,7 +114,9 @@ def test_a_runs_readings_go_before_published_ones(tmp_path: Path) -> None:
     with RunReader(data.folder) as store:
         losses, notes = quality.read(store, variants)
     assert set(losses) == {"half", "same"}
-    assert not notes
+    assert len(notes) == 1
+    assert "No system of" in notes[0]
+    assert "is absent: what it read of half, same" in notes[0]
     assert losses["half"].value == pytest.approx(20.0)  # two of ten words more
     assert [judge(v, 0.5, losses).verdict for v in variants] == ["fail", "pass", "unknown"]
     assert "base" in losses["half"].told
@@ -124,3 +127,46 @@ def test_a_profile_alone_says_nothing_of_quality(tmp_path: Path) -> None:
 
     with Store(tmp_path / "p") as store:
         assert quality.read(store, [Variant("x", TEACHER.config)]) == ({}, [])
+
+
+def _told(folder: Path, systems: dict[str, Variant], footprints: dict[str, Variant]) -> None:
+    """Tell the shapes of a run's systems, by its profile or by their closed forms."""
+    from mamtra_eval.store import Store
+
+    shapes = {n: {"config": v.config.to_dict(), "bits": v.bits} for n, v in systems.items()}
+    forms = {name: asdict(footprint.of(v.config, 2)) for name, v in footprints.items()}
+    with Store(folder) as store:
+        store.set_meta("profile", {"systems": shapes, "sessions": {}})
+        store.set_meta("footprints", forms)
+
+
+def test_readings_are_matched_by_shape_layout_and_bits(tmp_path: Path) -> None:
+    drops = {"base": 0, "1-1": 2, "small": 1, "last": 3, "1:5": 0}
+    data = run(tmp_path / "r", drops, baseline="base")
+    _told(data.folder, {"1-1": HALF, "small": SMALL, "1:5": LAST}, {"last": LAST})
+    with RunReader(data.folder) as store:
+        variants = parse_variants(["teacher", "1:1", "1:5", "1:11", "teacher:int8", "1:11:int8"])
+        losses, notes = quality.read(store, variants)
+    found = {name: round(loss.value) for name, loss in losses.items()}
+    # Of the two that are 1:11, by profile and by closed form, the one that loses more.
+    assert found == {"1:1": 20, "1:11": 30, "teacher-int8": 10}
+    said = " ".join(notes)
+    assert "are 1:11: last, 1:5. Its WER is that of last." in said
+    assert "1:5 of" in said
+    assert "another shape, layout or bits" in said
+    assert "is 1:5, 1:11-int8: what it read of" in said
+
+
+def test_of_systems_that_are_one_variant_the_namesake_counts(tmp_path: Path) -> None:
+    data = run(tmp_path / "r", {"base": 0, "a": 3, "1:1": 1}, baseline="base")
+    _told(data.folder, {"a": HALF, "1:1": HALF}, {})
+    with RunReader(data.folder) as store:
+        losses, notes = quality.read(store, [HALF])
+    assert losses["1:1"].value == pytest.approx(10.0)
+    assert "Its WER is that of 1:1" in notes[0]
+
+
+def test_a_run_without_a_baseline_has_no_losses_and_no_notes(tmp_path: Path) -> None:
+    data = run(tmp_path / "r", {"half": 2})
+    with RunReader(data.folder) as store:
+        assert quality.read(store, [HALF]) == ({}, [])

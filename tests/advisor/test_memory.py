@@ -83,8 +83,8 @@ def test_a_cpu_says_nothing_of_the_devices_own_memory() -> None:
     points = {"memory.activations": cell, "memory.context": cell, "memory.fragmentation": cell,
               "memory.rest": cell}  # fmt: skip
     found = _terms(HALF, PLAIN, _source(HALF, points, cuda=False, element=4))
-    assert found["decoder activations"].tag == MEASURED
-    assert found["decoder activations"].high == pytest.approx(0.5e9 * 1.05)  # fp32 to fp16
+    # Attention and scan take other paths on a CPU, and so other memory.
+    assert found["decoder activations"] == _terms(HALF, PLAIN)["decoder activations"]
     assert found["CUDA context"].tag == found["allocator's fragmentation"].tag == DEFAULT
     assert "unexplained rest" not in found
     on_cuda = _terms(HALF, PLAIN, _source(HALF, points))
@@ -117,8 +117,8 @@ def test_a_cpus_grid_is_no_limit_of_a_card() -> None:
     budget = memory.budget(TEACHER, PLAIN, profile)
     assert not budget.bounded
     activations = _terms(TEACHER, PLAIN, profile)["decoder activations"]
+    assert activations == _terms(TEACHER, PLAIN)["decoder activations"]
     assert activations.tag == DEFAULT
-    assert "outside" in activations.why
 
 
 def test_cells_bound_each_other() -> None:
@@ -138,8 +138,17 @@ def test_variants_are_read_as_written() -> None:
     assert one.bits is None
     assert (two.name, two.n_mamba, two.bits) == ("a", 22, 8)
     assert (three.name, three.n_mamba, three.bits) == ("teacher-int4", 0, 4)
-    profiled = parse_variants(["mini"], {"mini": preset("mini")})[0]
-    assert profiled.config == preset("mini")
+    known = {"mini": Variant("mini", preset("mini"), 8)}
+    plain, renamed, smaller = parse_variants(["mini", "a=mini", "mini:int4"], known)
+    assert plain.config == renamed.config == smaller.config == preset("mini")
+    assert (plain.bits, renamed.bits, smaller.bits) == (8, 8, 4)
+
+
+def test_variants_of_two_shapes_are_refused() -> None:
+    known = {"teacher": Variant("teacher", preset("mini"))}
+    with pytest.raises(UserError, match=r"2 shapes \(teacher: .* width 128.*; 1:3: .* width 896"):
+        parse_variants(["teacher", "1:3"], known)
+    assert len(parse_variants(["teacher", "1:3"])) == 2
 
 
 @pytest.mark.parametrize(
@@ -165,9 +174,26 @@ def test_neighbours_need_name_and_size() -> None:
             parse_residents([text])
 
 
+def test_neighbours_have_names_of_their_own() -> None:
+    with pytest.raises(UserError, match=r"two residents are named 'llm'.*llm-1 and llm-2"):
+        parse_residents(["llm=22GB", "asr=1GB", " llm =3GB"])
+
+
 @pytest.mark.parametrize(
     "change",
-    [{"streams": 0}, {"context": 0}, {"tensorrt": -1}, {"latency_s": 0.0}, {"cache": "fp8"}],
+    [
+        {"streams": 0},
+        {"context": 0},
+        {"tensorrt": -1},
+        {"latency_s": 0.0},
+        {"cache": "fp8"},
+        {"latency_s": -1.0},
+        {"latency_s": float("inf")},
+        {"latency_s": float("nan")},
+        {"reserve": -1},
+        {"reserve": PLAIN.card.low},
+        {"reserve": 10**12},
+    ],
 )
 def test_impossible_loads_are_refused(change: dict) -> None:
     with pytest.raises(UserError):

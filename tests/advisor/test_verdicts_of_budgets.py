@@ -59,7 +59,7 @@ cases = st.tuples(
         tensorrt=st.integers(0, 3),
         vocoder=st.sampled_from(["fp32", "fp16"]),
         state=st.sampled_from(["fp32", "fp16"]),
-        reserve=st.integers(0, GIB),
+        reserve=st.integers(0, GIB - 1),
         latency_s=st.sampled_from([None, 0.09, 2.0]),
     ),
     st.sampled_from(PROFILES),
@@ -77,7 +77,8 @@ def test_more_to_serve_is_never_better(
     longer = replace(deployment, context=deployment.context + tokens)
     crowded = replace(deployment, residents=(Resident("other", size),))
     engines = replace(deployment, tensorrt=deployment.tensorrt + 1)
-    kept = replace(deployment, reserve=deployment.reserve + size)
+    most = deployment.card.low - 1
+    kept = replace(deployment, reserve=min(most, deployment.reserve + size))
     for other in (larger, longer, crowded, engines, kept):
         assert verdict(variant, other, profile) >= now
 

@@ -107,7 +107,9 @@ def test_operations(found: dict[str, Checked]) -> None:
 
 def test_what_a_token_saves(found: dict[str, Checked]) -> None:
     finding = found["saved-per-token"].finding
-    for part in ("64.9 MFLOP", "10.6 MFLOP a token", "2,156 times"):
+    assert (finding.figure, finding.how) == ("64.9 MFLOP", "closed form")
+    assert finding.comparisons[0].ours == pytest.approx(0.0649, abs=5e-5)
+    for part in ("64.9 MFLOP", "68.7 MFLOP", "10.6 MFLOP a token", "2,156 times"):
         assert part in finding.told
     assert "0.140 TFLOP" in finding.setup
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mamtra_eval.claims import Checked, Profiles, check_all
+from mamtra_eval.claims.checks.profiled import measured_saving
 from mamtra_eval.errors import UserError
 from mamtra_eval.models.config import preset
 from mamtra_eval.models.layout import Ratio, transformer_layers
@@ -72,8 +73,57 @@ def test_a_third_less_in_one_phase(tmp_path: Path) -> None:
 def test_memory_of_a_processor_is_not_a_gpus(tmp_path: Path) -> None:
     rows = [_row("teacher", 3e8), _row("hybrid", 1.9e8)]
     found = _checked(_run(tmp_path, rows, device="cpu"))
-    assert found.verdict == "holds in part"
-    assert "Not all of it is of a GPU" in found.finding.told
+    assert (found.verdict, found.finding.how) == (
+        "not checkable here", "measured in a run, on a CPU",
+    )  # fmt: skip
+    assert not found.finding.comparisons
+    assert found.finding.figure == "+36.7 % saved on a CPU"
+    for part in ("figures of a CPU", "A Device", "190.00 MB against 300.00 MB"):
+        assert part in found.finding.told
+
+
+@pytest.mark.parametrize("claim", ["faster-step", "faster-prefill"])
+@pytest.mark.parametrize("hybrid", [3e-3, 5e-3])
+def test_speed_of_a_processor_is_not_a_gpus(tmp_path: Path, claim: str, hybrid: float) -> None:
+    quantity = "time.step" if claim == "faster-step" else "time.prefill"
+    rows = [_row("teacher", 4e-3, quantity), _row("hybrid", hybrid, quantity)]
+    found = _checked(_run(tmp_path, rows, device="cpu"), claim)
+    assert found.verdict == "not checkable here"
+    assert "figures of a CPU" in found.finding.told
+
+
+def test_a_gpus_rows_decide_beside_a_processors(tmp_path: Path) -> None:
+    rows = [_row("teacher", 3e8), _row("hybrid", 1.9e8)]
+    other = [replace(row, key=replace(row.key, session="s2"), value=1e8) for row in rows]
+    folder = _run(tmp_path, [*rows, *other])
+    with Store(folder) as store:
+        kept = store.meta("profile")
+        kept["sessions"]["s2"] = {"device": "A Processor", "device_type": "cpu"}
+        store.set_meta("profile", kept)
+    found = _checked(folder)
+    assert (found.verdict, found.finding.how) == ("holds", "measured in a run")
+    assert found.finding.figure == "+36.7 % saved"
+    assert "in 1 of 1 settings" in found.finding.told
+    assert "Beside that (A Processor): of memory.total, 1:1 saves +0.0 %" in found.finding.told
+
+
+def test_kept_tensors_are_the_same_on_a_processor(tmp_path: Path) -> None:
+    rows = [_row("teacher", 3e8, "memory.kv"), _row("hybrid", 1.5e8, "memory.kv")]
+    profiles = Profiles.of_run(_run(tmp_path, rows, device="cpu"))
+    (claim,) = (one.claim for one in check_all(only="vram-measured"))
+    of_cache = replace(claim, settings={**claim.settings, "quantity": "memory.kv"})
+    found = measured_saving(of_cache, profiles)
+    assert (found.verdict, found.how) == ("holds", "measured in a run")
+
+
+def test_a_system_on_the_processor_of_a_gpus_session_is_no_pair(tmp_path: Path) -> None:
+    rows = [
+        replace(_row(name, value, "time.step"), detail={"device": "cpu"})
+        for name, value in (("teacher", 4e-3), ("hybrid", 3e-3))
+    ]
+    found = _checked(_run(tmp_path, rows), "faster-step")
+    assert found.verdict == "not checkable here"
+    assert "has no time.step of a 1:1 hybrid" in found.finding.told
 
 
 def test_another_decoder_decides_nothing(tmp_path: Path) -> None:

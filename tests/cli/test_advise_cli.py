@@ -76,6 +76,12 @@ def test_cards_are_listed() -> None:
         ((*WORKED, "--wer-margin", 0), "--wer-margin"),
         ((*WORKED, "--reserve", -1), "--reserve"),
         ((*WORKED, "--latency-ms", -5), "--latency-ms"),
+        ((*WORKED, "--latency-ms", 0), "not 0"),
+        ((*WORKED, "--latency-ms", "inf"), "not inf"),
+        ((*WORKED, "--latency-ms", "nan"), "not nan"),
+        ((*WORKED, "--reserve", 41), "nothing is left for a decoder"),
+        ((*WORKED, "--reserve", "nan"), "--reserve"),
+        ((*WORKED, "--resident", "llm-11b=1GB"), "two residents are named 'llm-11b'"),
         ((*WORKED, "--variant", "1:4"), "can't be split"),
         ((*WORKED, "--weight-dtype", "fp8"), "fp16"),
         ((*WORKED, "--json", "--markdown"), "one of them"),
@@ -164,3 +170,24 @@ def test_a_run_without_a_profile_is_told(tmp_path: Path) -> None:
     with Store(tmp_path / "r"):
         pass
     assert "no profile" in _text(*WORKED, "--run", tmp_path / "r")
+
+
+def test_one_shape_per_advice(profiled: Path) -> None:
+    text = _refusal(*WORKED, "--run", profiled, "--variant", "mini", "--variant", "1:3")
+    assert "2 shapes (mini: 24 layers of width 128" in text
+    default = _json(*WORKED, "--run", profiled)
+    assert [one["name"] for one in default["variants"]][:2] == ["teacher", "1:1"]
+    assert any("left out: mini" in note for note in default["notes"])
+
+
+def test_a_run_of_another_shape_is_advised_on_as_it_is(profiled: Path) -> None:
+    with Store(profiled) as store:
+        kept = store.meta("profile")
+        del kept["systems"]["cosyvoice2"]
+        store.set_meta("profile", kept)
+    found = _json(*WORKED, "--run", profiled)
+    assert [one["name"] for one in found["variants"]] == ["mini"]
+    assert found["recommended"] == "mini"
+    notes = " ".join(found["notes"])
+    assert "the variants are these systems (mini)" in notes
+    assert "HiFT vocoder" in notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -101,9 +102,25 @@ def test_a_process_that_dies_leaves_a_row_that_says_so(
     text: str, phase: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program(tmp_path, text, monkeypatch)
-    [row] = anatomy.run(Cell("x", "shape:mini", 100), "s", timeout_s=0.5)
+    rows = anatomy.run(Cell("x", "shape:mini", 100), "s", timeout_s=0.5)
+    [row] = [row for row in rows if row.error]
     assert (row.value, row.key.phase) == (None, phase)
     assert reason in str(row.error)
+
+
+def test_what_was_read_before_memory_ran_out_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = [
+        {"phase": "loaded", "peak": {"total": 9}, "parts": {"weights": 4}},
+        {"phase": "prefill", "out_of_memory": "no room"},
+        {"phase": "decode", "peak": {"total": 11}, "parts": {"weights": 4, "kv": 2}},
+    ]
+    program(tmp_path, "\n".join(f"echo '{json.dumps(one)}'" for one in told), monkeypatch)
+    rows = anatomy.run(Cell("x", "shape:mini", 100), "s", timeout_s=5)
+    totals = {row.key.phase: row for row in rows if row.key.quantity == "memory.total"}
+    assert (totals["loaded"].value, totals["decode"].value) == (9, 11)
+    assert totals["prefill"].error == "no room"
 
 
 def test_what_the_user_did_wrong_is_told_from_the_process() -> None:

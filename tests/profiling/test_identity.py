@@ -54,7 +54,19 @@ def test_without_the_drivers_program_nothing_is_told(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert identity.smi("cuda", ("memory.used",)) == {}
-    assert busy.used_mib("cuda") == 0
+    assert busy.used_mib("cuda") is None
+    assert busy.look("cuda").startswith("unknown")
+    busy.refuse(busy.look("cuda"), "cuda")
+
+
+def test_a_field_that_a_driver_does_not_know_spoils_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / identity.SMI
+    program.write_text("#!/bin/sh\ncase $1 in *new*) exit 2;; *) echo 41;; esac\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert identity.smi("cuda", ("temperature.gpu", "new.field")) == {"temperature.gpu": "41"}
 
 
 @pytest.mark.parametrize(("held", "word"), [("12", "free"), ("601", "busy"), ("20480", "busy")])
@@ -62,12 +74,14 @@ def test_a_device_that_others_use_is_busy(
     held: str, word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake_smi(tmp_path, held, monkeypatch)
-    assert busy.look("cuda:0").startswith(word)
+    looked = busy.look("cuda:0")
+    assert looked.startswith(word)
+    assert f"{int(held):,} MiB" in looked
     if word == "busy":
         with pytest.raises(UserError, match="others hold"):
-            busy.refuse("cuda:0")
+            busy.refuse(looked, "cuda:0")
     else:
-        assert busy.refuse("cuda:0") == "free: others hold 12 MiB of it"
+        busy.refuse(looked, "cuda:0")
 
 
 @pytest.mark.parametrize(("user", "idle", "share"), [(50, 150, 0.25), (0, 200, 0.0), (200, 0, 1.0)])

@@ -139,7 +139,17 @@ def test_a_median_lies_among_its_quartiles_and_samples(samples: list[float]) -> 
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"runs": 0}, {"seconds": -1}, {"limit_s": 0}, {"spread": 0}, {"warm_up_runs": -1}]
+    "wrong",
+    [
+        {"runs": 0},
+        {"seconds": -1},
+        {"limit_s": 0},
+        {"spread": 0},
+        {"warm_up_runs": -1},
+        {"seconds": float("nan")},
+        {"limit_s": float("nan")},
+        {"limit_s": float("inf")},
+    ],
 )
 def test_rules_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UserError):

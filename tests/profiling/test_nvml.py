@@ -13,7 +13,7 @@ from mamtra_eval.profiling.nvml import MIB, Sampler
 
 ENDLESS = """#!/bin/sh
 n=100
-while true; do echo $n; n=$((n + 1)); sleep 0.01; done
+while true; do echo "$(date '+%Y/%m/%d %H:%M:%S.%3N'), $n"; n=$((n + 1)); sleep 0.01; done
 """
 
 
@@ -29,9 +29,9 @@ def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_most_of_a_phase_is_found(driver: Path) -> None:
     with Sampler("cuda") as sampler:
         time.sleep(0.3)
-        middle = time.monotonic()
+        middle = time.time()
         time.sleep(0.3)
-        end = time.monotonic()
+        end = time.time()
     first, second = sampler.most(0, middle), sampler.most(middle, end)
     assert first is not None and second is not None  # noqa: PT018
     assert 100 * MIB <= first < second

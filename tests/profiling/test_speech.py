@@ -11,7 +11,7 @@ import pytest
 
 from mamtra_eval import profiles
 from mamtra_eval.errors import UserError
-from mamtra_eval.profiling import subjects, sweep
+from mamtra_eval.profiling import speech, subjects, sweep
 from mamtra_eval.profiling.speech import Speech
 from mamtra_eval.profiling.sweep import Sweep
 from mamtra_eval.reader import RunReader
@@ -67,6 +67,25 @@ def test_an_endpoint_that_does_not_answer_is_rows_that_say_so(
     assert first is not None
     assert first.error
     assert "Remarks" in profile.render((session,))
+
+
+@pytest.mark.parametrize(("path", "times"), [("broken", 2), ("pieces", 1)])
+def test_what_failed_is_asked_again_and_what_did_not_is_not(
+    path: str, times: int, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mamtra_eval.profiling.speech.COLD_STARTS", 1)
+    asked = Speech(limit=1, rounds=1, streams=(1,), seconds=0.1)
+    found = subjects.parse_all([f"server={endpoint}/{path}"])
+    calls: list[str] = []
+    for name in ("natural", "loads"):
+        real = getattr(speech, name)
+        monkeypatch.setattr(
+            speech, name, lambda *a, n=name, r=real, **k: calls.append(n) or r(*a, **k)
+        )
+    for _ in range(2):
+        sweep.profile(found, SPEAK, tmp_path / "run", speech=asked)
+    assert calls.count("natural") == times
+    assert calls.count("loads") == times
 
 
 def test_loads_that_make_no_sense_are_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,17 +13,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from mamtra_eval import config as configuration
-from mamtra_eval import pipeline
+from mamtra_eval import pipeline, profiles
 from mamtra_eval.errors import UserError
+from mamtra_eval.models import checkpoint
+from mamtra_eval.models.config import preset
+from mamtra_eval.models.decoder import Decoder
 from mamtra_eval.profiling import anatomy, busy, recording, subjects, sweep, timing
 from mamtra_eval.profiling.meter import Rules
 from mamtra_eval.profiling.rows import ProfileRow
 from mamtra_eval.profiling.speech import Speech
+from mamtra_eval.profiling.subjects import Subject
 from mamtra_eval.profiling.sweep import Sweep
 from mamtra_eval.profiling.timing import Timing
 from mamtra_eval.reader import RunReader
+from mamtra_eval.report import profile
 from mamtra_eval.store import Store
 
 RULES = Rules(runs=2, seconds=0, limit_s=0.2, warm_up_runs=1, warm_up_s=0)
@@ -71,6 +78,7 @@ def test_the_same_call_measures_nothing_again(made: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(anatomy, "run", never)
     monkeypatch.setattr(timing, "measure", never)
+    monkeypatch.setattr(Subject, "decoder", never)
     before = rows(made)
     sweep.profile(subjects.parse_all(SHAPES), SMALL, made)
     kept = [row for row in before if not row.key.quantity.startswith("flops")]
@@ -222,3 +230,79 @@ def test_an_evaluation_under_a_profiled_name_is_the_same_target(tmp_path: Path) 
     with RunReader(tmp_path / "run") as store:
         assert [row.name for row in store.systems()] == ["e"]
         assert store.profiles()
+
+
+def test_times_of_one_go_bear_one_word_and_others_are_not_compared(tmp_path: Path) -> None:
+    alone = replace(SMALL, parts=("time",))
+    sweep.profile(subjects.parse_all(SHAPES[:1]), alone, tmp_path / "a")
+    sweep.profile(subjects.parse_all(SHAPES[1:]), alone, tmp_path / "a")
+    with RunReader(tmp_path / "a") as store:
+        [apart] = profiles.read(store)
+    assert apart.crossings("time.step", workload="replay") == []
+    assert "not measured in turn with teacher" in profile.render((apart,))
+    sweep.profile(subjects.parse_all(SHAPES), alone, tmp_path / "a", again=True)
+    with RunReader(tmp_path / "a") as store:
+        [together] = profiles.read(store)
+    assert len(together.crossings("time.step", workload="replay")) == 1
+    assert "not measured in turn" not in profile.render((together,))
+
+
+def test_a_checkpoint_that_was_changed_is_refused(tmp_path: Path) -> None:
+    config = preset("mini")
+    for seed, layers in enumerate([config.transformer, (0, 16)]):
+        torch.manual_seed(seed)
+        checkpoint.save(tmp_path / f"{seed}", Decoder(config.with_layout(layers)), {})
+    shutil.copytree(tmp_path / "0", tmp_path / "own")
+    small = replace(SMALL, parts=("flops",))
+    target = [f"c={tmp_path / 'own'}"]
+    sweep.profile(subjects.parse_all(target), small, tmp_path / "run")
+    shutil.rmtree(tmp_path / "own")
+    shutil.copytree(tmp_path / "1", tmp_path / "own")
+    with pytest.raises(UserError, match="was changed since it was profiled as 'c'"):
+        sweep.profile(subjects.parse_all(target), small, tmp_path / "run")
+
+
+def test_weights_without_room_together_are_rows_that_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timing, "free", lambda _: 10_000_000)
+    sweep.profile(subjects.parse_all(SHAPES), replace(SMALL, parts=("time",)), tmp_path / "a")
+    found = rows(tmp_path / "a")
+    assert found
+    assert all("the weights of 2 decoders" in str(row.error) for row in found)
+
+
+def test_what_can_not_be_measured_is_refused_before_anything_is(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="a shape can't speak"):
+        sweep.profile(subjects.parse_all(SHAPES), replace(SMALL, parts=("speech",)), tmp_path / "a")
+    found = subjects.parse_all(["t=shape:mini", "http://127.0.0.1:9/x"])
+    everything = replace(SMALL, parts=("flops", "memory", "time", "speech"))
+    with pytest.raises(UserError, match="takes 4 requests at a time, not 9"):
+        sweep.profile(found, everything, tmp_path / "a", speech=Speech(streams=(9,)))
+    assert not (tmp_path / "a").exists()
+
+
+def test_other_sentences_are_spoken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mamtra_eval.profiling.speech.COLD_STARTS", 1)
+    speak = replace(SMALL, parts=("speech",))
+
+    def n(limit: int) -> int:
+        sweep.profile(subjects.parse_all(["espeak"]), speak, tmp_path / "a",
+                      speech=Speech(limit=limit, rounds=1))  # fmt: skip
+        return next(r.n for r in rows(tmp_path / "a") if r.key.quantity == "time.first_audio")
+
+    assert [n(1), n(2)] == [1, 2]
+
+
+def test_caches_of_two_types_are_told_in_both(tmp_path: Path) -> None:
+    mixed = replace(SMALL, parts=("memory",), contexts=(16,),
+                    timing=replace(SMALL.timing, kv="bf16", state="fp32"))  # fmt: skip
+    sweep.profile(subjects.parse_all(SHAPES[1:]), mixed, tmp_path / "a")
+    with RunReader(tmp_path / "a") as store:
+        [session] = profiles.read(store)
+    footprint = session.footprint("1-3")
+    walked = [
+        session.value("1-3", f"memory.{part}", 16, phase="decode") for part in ("kv", "state")
+    ]
+    assert footprint is not None
+    assert sum(value or 0 for value in walked) == footprint.cache_bytes(16)

@@ -2,7 +2,9 @@
 
 Without a run, or with one that lacks such rows, nothing is said but what would measure it. Rows of
 other decoders than CosyVoice 2's are shown and decide nothing; its shape is enough, with any
-weights, for time and memory do not depend on them.
+weights, for time and memory do not depend on them. The claims are of a GPU: what was measured on
+another device is shown as its own and decides nothing either, but for sizes of kept tensors (keys
+and values, states, weights), which are the same on every device.
 """
 
 from __future__ import annotations
@@ -13,10 +15,10 @@ from mamtra_eval.claims.checks._shapes import TEACHER
 from mamtra_eval.claims.claim import Claim
 from mamtra_eval.claims.finding import (
     HOLDS,
-    IN_PART,
     NEEDS_RUN,
     NOT_CHECKABLE,
     PROFILED,
+    PROFILED_ELSEWHERE,
     Finding,
     register,
 )
@@ -24,7 +26,12 @@ from mamtra_eval.claims.profiles import COMMAND, Pair, Profiles
 from mamtra_eval.claims.words import listed, share, size
 
 OTHER_SHAPE = "That is of other decoders than CosyVoice 2's, so it says nothing of the claim."
-NO_GPU = "Not all of it is of a GPU: elsewhere it is the memory of the process."
+NO_GPU = (
+    "Those are figures of a CPU: its memory is that of the process, its kernels are others, and so "
+    "they say nothing of a claim about a GPU."
+)
+ON_ANY_DEVICE = ("memory.weights", "memory.kv", "memory.state")
+"""Bytes of tensors that are kept."""
 
 
 @register
@@ -38,28 +45,54 @@ def measured_saving(claim: Claim, profiles: Profiles | None) -> Finding:
     fitting = [pair for pair in pairs if pair.ratio == wanted]
     missing = f" Failed rows of it, left out: {failed}." if failed else ""
     if not fitting:
-        others = sorted({pair.ratio for pair in pairs}) or ["none"]
+        ratios = sorted({pair.ratio for pair in pairs}) or ["none"]
         return _unmeasured(
             quantity,
             f"{profiles.origin} has no {quantity} of a {wanted} hybrid and its teacher under the "
-            f"same conditions (of other ratios: {listed(others)}).{missing}",
+            f"same conditions (of other ratios: {listed(ratios)}).{missing}",
         )
-    own = [pair for pair in fitting if pair.shape.with_layout(TEACHER.transformer) == TEACHER]
-    shown = own or fitting
-    devices = {profiles.device(pair.key.session) for pair in shown}
+    counting = [pair for pair in fitting if _counts(pair, profiles)]
+    others = [pair for pair in fitting if not _counts(pair, profiles)]
+    own = [pair for pair in counting if _is_published(pair)]
+    others = [pair for pair in others if _is_published(pair)] or others
+    shown = own or counting or others
     comparisons = [claim.numbers["saving"].compare("saving", "", pair.saved) for pair in own]
     agreed = sum(comparison.agrees for comparison in comparisons)
-    told = [
-        f"{profiles.origin} ({listed(sorted(name for name, _ in devices))}): of {quantity}, "
-        f"{wanted} saves {_span(shown)} (negative: it takes more).",
-        f"As much as claimed in {agreed} of {len(own)} settings." if own else OTHER_SHAPE,
-        _shown(shown) + missing,
-    ]
-    elsewhere = quantity.startswith("memory.") and not all(is_gpu for _, is_gpu in devices)
-    if elsewhere:
+    told = [f"{profiles.origin} {_told(shown, profiles, quantity, wanted)}"]
+    if own:
+        told.append(f"As much as claimed in {agreed} of {len(own)} settings.")
+    elif not any(_is_published(pair) for pair in shown):
+        told.append(OTHER_SHAPE)
+    told.append(_shown(shown))
+    if others:
+        if counting:
+            told.append(f"Beside that {_told(others, profiles, quantity, wanted)}")
         told.append(NO_GPU)
-    best = NOT_CHECKABLE if not own else IN_PART if elsewhere else HOLDS
-    return Finding(PROFILED, f"{_span(shown)} saved", " ".join(told), comparisons, best=best)
+    return Finding(
+        PROFILED if counting else PROFILED_ELSEWHERE,
+        f"{_span(shown)} saved" + ("" if counting else " on a CPU"),
+        " ".join(told) + missing,
+        comparisons,
+        best=HOLDS if own else NOT_CHECKABLE,
+    )
+
+
+def _counts(pair: Pair, profiles: Profiles) -> bool:
+    """Whether a pair was measured where the claim is about, or is the same everywhere."""
+    return pair.key.quantity in ON_ANY_DEVICE or profiles.device(pair.key.session)[1]
+
+
+def _is_published(pair: Pair) -> bool:
+    """Whether a pair is of CosyVoice 2's shape."""
+    return pair.shape.with_layout(TEACHER.transformer) == TEACHER
+
+
+def _told(pairs: Sequence[Pair], profiles: Profiles, quantity: str, ratio: str) -> str:
+    devices = sorted({profiles.device(pair.key.session)[0] for pair in pairs})
+    return (
+        f"({listed(devices)}): of {quantity}, {ratio} saves {_span(pairs)} (negative: it takes "
+        "more)."
+    )
 
 
 def _span(pairs: Sequence[Pair]) -> str:
