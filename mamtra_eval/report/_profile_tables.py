@@ -1,14 +1,21 @@
-"""Tables of profile.md, and what stands above and below them."""
+"""Tables of profile.md about decoders: memory, cache, times, crossings, arithmetic."""
 
 from __future__ import annotations
 
 from mamtra_eval.models.breakeven import break_even
 from mamtra_eval.models.cost import element_bytes
-from mamtra_eval.profiles import REPLAY, Crossing, Session
-from mamtra_eval.profiling.rows import ProfileRow
+from mamtra_eval.profiles import REPLAY, Session
 from mamtra_eval.report._markdown import escape, table
+from mamtra_eval.report._profile_cells import (
+    MB,
+    crossing,
+    megabytes,
+    megabytes_2,
+    quartiles,
+    share,
+    tokens,
+)
 
-MB = 1e6
 PARTS = {
     "base": "process",
     "context": "CUDA context",
@@ -19,19 +26,6 @@ PARTS = {
     "fragmentation": "fragmentation",
     "rest": "rest",
 }
-SPOKEN = {
-    "time.first_audio": ("first audio, s", 3),
-    "rate.rtf": ("real-time factor", 3),
-    "rate.rtf_system": ("of all together", 3),
-    "time.front_end": ("front end, s", 3),
-    "time.prefill": ("prefill, s", 3),
-    "time.decode": ("decoding, s", 3),
-    "time.vocoder": ("vocoder, s", 3),
-    "time.underrun": ("underrun, s", 3),
-    "rate.continuity": ("without gaps", 2),
-    "time.cold": ("cold start, s", 2),
-}
-"""Columns of systems that spoke, with their decimals."""
 
 CLOSED = {
     "cache": "cache",
@@ -41,38 +35,7 @@ CLOSED = {
 }
 """Break-even contexts by closed form."""
 
-UNSTABLE = "unstable, quartiles far apart or samples that drift"
 FIXED = "fixed"
-TYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
-
-
-def title(session: Session) -> str:
-    """The machine, and in which types it computed."""
-    identity = session.identity
-    return f"{escape(str(identity['device']))}, {TYPES[identity['weights']]}"
-
-
-def told(session: Session) -> str:
-    """The identity in a sentence."""
-    identity = session.identity
-    if "cores" in identity:
-        where = f"{identity['cores']} cores, {identity['threads']} threads"
-    else:
-        where = f"driver {identity.get('driver_version', 'unknown')}, CUDA {identity.get('cuda')}"
-    parts = {"weights": "weights", "keys and values": "kv", "states": "state"}
-    types = ", ".join(f"{what} {TYPES[identity[key]]}" for what, key in parts.items())
-    decoders = sum(name in session.configs for name in session.systems)
-    held = f" Baseline: {escape(session.baseline)}." if session.baseline else ""
-    return (
-        f"{where}; {escape(str(identity['kernels']))}; {escape(str(identity['attention']))}; "
-        f"{types}. {decoders} decoders.{held} Session `{session.key}`."
-    )
-
-
-def busy(session: Session) -> list[str]:
-    """A warning where the device was not free."""
-    marks = {note for row in session.rows for note in row.notes if note.startswith("measured on")}
-    return [f"**Not to be relied on: {escape(mark)}.**\n" for mark in sorted(marks)]
 
 
 def memory(session: Session) -> list[str]:
@@ -88,9 +51,11 @@ def memory(session: Session) -> list[str]:
             if total is None:
                 continue
             sizes = [_value(session, system, f"memory.{part}", context, phase) for part in parts]
-            less = "" if base is None or system == session.baseline else _share(total / base - 1)
+            less = "" if base is None or system == session.baseline else share(total / base - 1)
             where = f"{context:,}" if context else "–"
-            rows.append([escape(system), where, phase, *map(_mb, sizes), _mb(total), less])
+            rows.append(
+                [escape(system), where, phase, *map(megabytes, sizes), megabytes(total), less]
+            )
     if not rows:
         return []
     titles = [
@@ -115,7 +80,7 @@ def cache(session: Session) -> list[str]:
         walked = [_cached(session, system, context) for context in contexts]
         rows.append(
             [escape(system), f"{footprint.cache_fixed / MB:.2f}",
-             f"{footprint.cache_per_token / 1e3:.2f}", *map(_mb2, walked)]
+             f"{footprint.cache_per_token / 1e3:.2f}", *map(megabytes_2, walked)]
         )  # fmt: skip
     titles = ["System", "states, MB", "a token, kB", *(f"at {c:,}, MB" for c in contexts)]
     return table(titles, rows) if rows else []
@@ -184,8 +149,8 @@ def crossings(session: Session) -> list[str]:
         if config is None or system == session.baseline or not config.mamba or not alike:
             continue
         closed = break_even(config, cache_element=kv, state_element=state, weight_element=weights)
-        cells = [_tokens(closed[key]) for key in CLOSED]
-        cells += [_crossing(crossed.get(system)) for crossed in found.values()]
+        cells = [tokens(closed[key]) for key in CLOSED]
+        cells += [crossing(crossed.get(system)) for crossed in found.values()]
         rows.append([escape(system), *cells])
     return table(["System", *CLOSED.values(), *found], rows) if rows else []
 
@@ -216,93 +181,6 @@ def flops(session: Session) -> list[str]:
     return [*table(titles, rows), "", f"Convention: {convention.detail['convention']}."]
 
 
-def speech(session: Session) -> list[str]:
-    """A row a system that was asked to speak."""
-    found = {
-        (row.key.system, row.key.quantity): row
-        for row in session.rows
-        if row.key.workload == "natural" and row.key.streams == 1 and row.value is not None
-    }
-    there = [name for name in SPOKEN if any(quantity == name for _, quantity in found)]
-    rows = []
-    for system in session.systems:
-        own = [found.get((system, name)) for name in there]
-        if any(own):
-            decimals = [SPOKEN[name][1] for name in there]
-            cells = [_quartiles(row, 1.0, d) for row, d in zip(own, decimals, strict=True)]
-            rows.append([escape(system), *cells])
-    return table(["System", *(SPOKEN[name][0] for name in there)], rows) if rows else []
-
-
-def load(session: Session) -> list[str]:
-    """A row a system, kind of load with its rate, and number of clients (open: at the most)."""
-    cells: dict[tuple[str, str, int], dict[str, ProfileRow]] = {}
-    for row in session.rows:
-        if row.key.workload in ("closed", "open"):
-            kind = ", ".join(filter(None, (row.key.workload, row.key.phase)))
-            place = (row.key.system, kind, row.key.streams)
-            cells.setdefault(place, {})[row.key.quantity] = row
-    wanted = {
-        "time.first_audio": "first audio, s",
-        "rate.rtf": "real-time factor",
-        "rate.throughput": "audio s a second",
-        "rate.continuity": "without gaps",
-        "rate.failed": "failed",
-    }
-    rows = []
-    for (system, kind, number), found in cells.items():
-        if found.keys() & wanted.keys():
-            shown = [_quartiles(found.get(name), 1.0, 3) for name in wanted]
-            rows.append([escape(system), kind, f"{number:,}", *shown])
-    lines = table(["System", "load", "clients", *wanted.values()], rows, words=2) if rows else []
-    for system in session.systems:
-        best = session.get(system, "streams.at_slo", workload="closed")
-        if best is not None and best.value is not None:
-            limit, most = f"{1e3 * best.detail['first_audio_s']:g} ms", f"{best.value:.0f}"
-            told = f"{escape(system)} keeps a first audio within {limit}, without gaps or failures"
-            lines += ["", f"{told} and faster than it plays, for {most} clients."]
-    return lines
-
-
-def remarks(session: Session) -> list[str]:
-    """What rows have to say, each thing once: unstable samples, cells that were not run."""
-    said: dict[str, list[str]] = {}
-    for row in session.rows:
-        for text in (*row.notes, *_apart(session, row), *([row.error] if row.error else [])):
-            if text.startswith("measured on"):
-                continue  # it stands above everything
-            key = row.key
-            size = f" {key.context:,}" if key.context else ""
-            size += f" x {key.streams}" if key.streams > 1 else ""
-            place = f"{key.system} {key.quantity}{size} {key.workload}".rstrip()
-            what, _, more = text.partition(": ")
-            if what == "unstable":  # each in its own way
-                said.setdefault(UNSTABLE, []).append(f"{place} ({more})")
-            else:
-                said.setdefault(text, []).append(place)
-    if not said:
-        return []
-    lines = [f"- {escape(text)}: {escape(_some(where))}." for text, where in said.items()]
-    return ["### Remarks", "", *lines, ""]
-
-
-def _apart(session: Session, row: ProfileRow) -> list[str]:
-    """Whether a decoder's time was taken at another time than the baseline's."""
-    key = row.key
-    if not key.quantity.startswith("time.") or not key.context or session.baseline is None:
-        return []
-    theirs = session.get(session.baseline, key.quantity, key.context, key.streams,
-                         workload=key.workload, engine=key.engine)  # fmt: skip
-    if theirs is None or theirs.value is None or row.value is None or session.in_turn(row, theirs):
-        return []
-    return [f"not measured in turn with {session.baseline}, and not compared with it"]
-
-
-def _some(where: list[str]) -> str:
-    named = [*dict.fromkeys(" ".join(text.split()) for text in where)]
-    return "; ".join(named[:4]) + (f" and {len(named) - 4} more" if len(named) > 4 else "")
-
-
 def _by_context(
     session: Session, quantity: str, workload: str, factor: float, decimals: int, *,
     engine: str = "eager",
@@ -317,7 +195,7 @@ def _by_context(
         ]
         if not any(row and row.value is not None for row in found):
             continue
-        cells = [_quartiles(row, factor, decimals) for row in found]
+        cells = [quartiles(row, factor, decimals) for row in found]
         if sloped:
             slope = session.slope(system, quantity, workload=workload, engine=engine)
             cells.append(f"{1e9 * slope[1]:,.0f}".replace("-", "−") if slope else "–")
@@ -346,16 +224,6 @@ def _visits(
     return f"Visits: {', '.join(told)}."
 
 
-def _quartiles(row: ProfileRow | None, factor: float, decimals: int) -> str:
-    if row is None or row.value is None:
-        return "–"
-    shown = f"{factor * row.value:.{decimals}f}"
-    if row.low is not None and row.high is not None and row.n > 1:
-        shown += f" [{factor * row.low:.{decimals}f}, {factor * row.high:.{decimals}f}]"
-    mark = " (unstable)" if any(note.startswith("unstable") for note in row.notes) else ""
-    return f"{shown}{mark}"
-
-
 def _value(
     session: Session, system: str | None, quantity: str, context: int, shown: str
 ) -> float | None:
@@ -366,31 +234,3 @@ def _cached(session: Session, system: str, context: int) -> float | None:
     sizes = [session.value(system, f"memory.{part}", context, phase="decode")
              for part in ("kv", "state")]  # fmt: skip
     return None if None in sizes else sum(size or 0.0 for size in sizes)
-
-
-def _crossing(one: Crossing | None) -> str:
-    if one is None:
-        return "–"
-    if one.at is None:
-        return "never"
-    if one.at < 1:
-        return "always"
-    ends = [f"{end:,.0f}" if end is not None else "∞" for end in (one.low, one.high)]
-    spread = " (single samples)" if one.single else f" [{', '.join(ends)}]"
-    return f"{one.at:,.0f}{spread}{', extrapolated' if one.beyond else ''}"
-
-
-def _tokens(value: float | None) -> str:
-    return "never" if value is None else f"{value:,.0f}"
-
-
-def _mb(value: float | None) -> str:
-    return "–" if value is None else f"{value / MB:,.1f}".replace("-", "−")
-
-
-def _mb2(value: float | None) -> str:
-    return "–" if value is None else f"{value / MB:,.2f}"
-
-
-def _share(value: float) -> str:
-    return f"{100 * value:+.1f} %".replace("-", "−")

@@ -12,6 +12,7 @@ from pathlib import Path
 from mamtra_eval.profiles import REPLAY, Session
 from mamtra_eval.report import _profile_plots as plots
 from mamtra_eval.report import _profile_tables as tables
+from mamtra_eval.report import _profile_text as text
 from mamtra_eval.report._canvas import THEMES
 from mamtra_eval.report._markdown import escape, picture
 from mamtra_eval.results import Results
@@ -57,8 +58,8 @@ def render(sessions: tuple[Session, ...]) -> str:
 
 
 def _section(session: Session) -> Iterator[str]:
-    yield from (f"## {tables.title(session)}", "", tables.told(session), "")
-    yield from tables.busy(session)
+    yield from (f"## {text.title(session)}", "", text.told(session), "")
+    yield from text.busy(session)
     parts = (
         ("Memory", tables.memory(session), "memory", MEMORY),
         ("Cache", tables.cache(session), "cache", CACHE),
@@ -67,8 +68,8 @@ def _section(session: Session) -> Iterator[str]:
         ("Streams", tables.streams(session), None, STREAMS),
         ("Where ratios begin to pay", tables.crossings(session), None, CROSSINGS),
         ("Arithmetic", tables.flops(session), None, FLOPS),
-        ("End to end", tables.speech(session), None, SPEECH),
-        ("Under load", tables.load(session), None, LOAD),
+        ("End to end", text.speech(session), None, SPEECH),
+        ("Under load", text.load(session), None, LOAD),
     )
     drawn = _drawn(session)
     for title, rows, plot, how in parts:
@@ -79,7 +80,7 @@ def _section(session: Session) -> Iterator[str]:
             path = f"{FOLDER}/{_file(session, plot)}"
             yield from (*picture(path, f"{title} of every system by context"), "")
         yield from (*rows, "")
-    yield from tables.remarks(session)
+    yield from text.remarks(session)
 
 
 def _drawn(session: Session) -> dict[str, plots.Draw]:
