@@ -58,7 +58,9 @@ class Timing:
     def __post_init__(self) -> None:
         for name in self.workloads:
             if name not in (REPLAY, FIXED):
-                raise unknown_name("workload", name, (REPLAY, FIXED))
+                error = unknown_name("workload", name, (REPLAY, FIXED))
+                error.fix = f"{error.fix} Natural lengths are the part speech, of systems."
+                raise error
         if self.longest_prefill is not None and self.longest_prefill < 0:
             raise UserError(f"longest_prefill must be at least 0, not {self.longest_prefill}")
 

@@ -48,6 +48,7 @@ def test_one_document(cli: Cli) -> None:
         (("shape:mini", "--dtype", "fp8"), "no element type 'fp8'"),
         (("shape:mini", "--parts", "tim"), "'tim' is no part"),
         (("shape:mini", "--workloads", "x"), "no workload named 'x'"),
+        (("shape:mini", "--workloads", "natural"), "Natural lengths are the part speech"),
         (("shape:mini", "--device", "cuda:7"), "no device 'cuda:7'"),
         (("shape:mini", "--rates", "0"), "--rates must be"),
         (("shape:mini", "--slo-ms", "-1"), "service level must be above 0"),
