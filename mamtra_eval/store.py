@@ -227,6 +227,13 @@ class Store(RunReader):
         marks = ", ".join("?" * len(values))
         self._db.execute(f"INSERT OR REPLACE INTO profiles VALUES ({marks})", values)  # noqa: S608
 
+    def forget_profile(self, session: str, system: str, workload: str) -> None:
+        """Drop what a profile has of a system in a workload."""
+        self._db.execute(
+            "DELETE FROM profiles WHERE session = ? AND system = ? AND workload = ?",
+            (session, system, workload),
+        )
+
     def forget_failures(self, systems: Sequence[str], metrics: Sequence[str]) -> None:
         """Plan failed clips of these systems again, and failed readings of these metrics."""
         for system in systems:

@@ -209,10 +209,12 @@ def _profiled(
             continue
         nearest = min(contexts, key=lambda measured: abs(measured - context))
         phase = session.phase_at(nearest) or "" if quantity == "memory.total" else ""
+        rows = {name: session.get(name, quantity, nearest, phase=phase, workload=workload)
+                for name in (baseline, *names)}  # fmt: skip
         amounts = {
-            name: value
-            for name in names
-            if (value := session.value(name, quantity, nearest, phase=phase, workload=workload))
+            name: row.value
+            for name, row in rows.items()
+            if row is not None and row.value and session.in_turn(row, rows[baseline])
         }
         where = f"{title} at {nearest:,} tokens, measured ({session.identity['device']})"
         found.append((key, where, unit, amounts))

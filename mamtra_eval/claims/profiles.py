@@ -16,6 +16,7 @@ from mamtra_eval.errors import UserError
 from mamtra_eval.models import config as shapes
 from mamtra_eval.models.config import DecoderConfig
 from mamtra_eval.models.layout import ratio_of
+from mamtra_eval.profiles import TURN
 from mamtra_eval.profiling.rows import MEASURED, ProfileKey, ProfileRow
 
 COMMAND = "mamtra-eval profile"
@@ -97,7 +98,7 @@ class Profiles:
             if row.key.quantity == quantity and row.source == MEASURED and not self._is_others(row)
         ]
         teachers = {
-            (replace(row.key, system=""), shape, self.bits.get(row.key.system)): row.value
+            (self._alike(row), shape): row.value
             for row in rows
             if (shape := self.shapes.get(row.key.system)) and row.value and not shape.mamba
         }
@@ -107,12 +108,18 @@ class Profiles:
             if shape is None or row.value is None or not shape.mamba:
                 continue
             whole = shape.with_layout(tuple(range(shape.layers)))
-            same = (replace(row.key, system=""), whole, self.bits.get(row.key.system))
+            same = (self._alike(row), whole)
             teacher = teachers.get(same)
             if teacher:
                 ratio = str(ratio_of(shape.transformer, shape.layers))
                 found.append(Pair(row.key, ratio, shape, teacher, row.value))
         return found, sum(row.value is None for row in rows)
+
+    def _alike(self, row: ProfileRow) -> tuple[ProfileKey, object, int | None]:
+        """What a pair shares: all but the system; of times, also that they were taken in turn."""
+        timed = row.key.quantity.startswith(("time.", "rate."))
+        turn = row.detail.get(TURN) if timed else None
+        return replace(row.key, system=""), turn, self.bits.get(row.key.system)
 
     def _is_others(self, row: ProfileRow) -> bool:
         """Whether a row of a GPU's session is of a system that ran on another device."""

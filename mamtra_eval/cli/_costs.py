@@ -74,19 +74,21 @@ def _lines(session: Session) -> Iterator[str]:
 
 
 def _decoder(session: Session, system: str) -> Iterator[str]:
-    """Memory and time at the longest context that was measured."""
-    contexts = session.contexts("memory.total")
-    if contexts:
-        context = contexts[-1]
-        phase = session.phase_at(context) or ""
-        total = session.value(system, "memory.total", context, phase=phase)
+    """Memory at the longest context that was measured of it, and times; else its arithmetic."""
+    sizes = [
+        (context, phase, total)
+        for context in session.contexts("memory.total")
+        if (phase := session.phase_at(context) or "")
+        and (total := session.value(system, "memory.total", context, phase=phase)) is not None
+    ]
+    if sizes:
+        context, phase, total = sizes[-1]
         kv, state = (session.value(system, f"memory.{part}", context, phase=phase)
                      for part in ("kv", "state"))  # fmt: skip
-        if total is not None:
-            yield (
-                f"{total / MB:,.0f} MB at {context:,} tokens, "
-                f"{((kv or 0) + (state or 0)) / MB:,.1f} of them cache"
-            )
+        yield (
+            f"{total / MB:,.0f} MB at {context:,} tokens, "
+            f"{((kv or 0) + (state or 0)) / MB:,.1f} of them cache"
+        )
     steps = [(context, session.get(system, "time.step", context, workload=REPLAY))
              for context in session.contexts("time.step")]  # fmt: skip
     shown = [
@@ -96,10 +98,13 @@ def _decoder(session: Session, system: str) -> Iterator[str]:
     ]
     if shown:
         yield f"a token {', '.join(shown)}"
-    flop = [(context, session.value(system, "flops.token", context))
-            for context in session.contexts("flops.token")]  # fmt: skip
-    if flop and not shown and not contexts:
-        yield ", ".join(f"{(value or 0) / 1e9:.4f} GFLOP a token at {c:,}" for c, value in flop)
+    flop = [
+        f"{value / 1e9:.4f} GFLOP a token at {context:,}"
+        for context in session.contexts("flops.token")
+        if (value := session.value(system, "flops.token", context)) is not None
+    ]
+    if flop and not shown and not sizes:
+        yield ", ".join(flop)
 
 
 def _speech(session: Session, system: str) -> Iterator[str]:

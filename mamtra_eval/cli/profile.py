@@ -77,6 +77,7 @@ def profile(
     """Measure memory by part, time by stage and FLOP of systems, side by side."""
     from mamtra_eval import devices
     from mamtra_eval.cli.progress import choose
+    from mamtra_eval.errors import UserError
     from mamtra_eval.profiling import busy, speech, subjects, sweep
     from mamtra_eval.profiling.meter import Rules
     from mamtra_eval.profiling.timing import Timing
@@ -107,14 +108,18 @@ def profile(
     )  # fmt: skip
     folder = out or _folder(targets, wanted, asked)
     try:
-        sweep.profile(
+        session = sweep.profile(
             found, wanted, folder, speech=asked, baseline=baseline, looked=looked, again=again,
             progress=choose(),
         )  # fmt: skip
+    except UserError:
+        raise  # nothing was measured, or by somebody else
     except BaseException:
         _rescue(folder)
         raise
-    if _show(folder, as_json=as_json, names=[subject.name for subject in found]):
+    _show(folder, as_json=as_json)
+    names = [subject.name for subject in found]
+    if "speech" in wanted.parts and _failed(folder, session, names):
         raise typer.Exit(1)
 
 
@@ -136,11 +141,8 @@ def _rescue(folder: Path) -> None:
         output.reports_of(store)
 
 
-def _show(folder: Path, *, as_json: bool, names: list[str]) -> bool:
-    """Write the report; print a summary and where it is, or all of it as JSON.
-
-    Returns whether requests to any of these systems failed.
-    """
+def _show(folder: Path, *, as_json: bool) -> None:
+    """Write the report; print a summary and where it is, or all of it as JSON."""
     from mamtra_eval import profiles
     from mamtra_eval.cli import _costs, output
     from mamtra_eval.reader import RunReader
@@ -152,16 +154,25 @@ def _show(folder: Path, *, as_json: bool, names: list[str]) -> bool:
         typer.echo(output.to_json(_costs.document(str(folder), found)))
     else:
         typer.echo("\n".join([_costs.text(found), "", *paths]))
-    failed = [
-        row
-        for session in found
-        for row in session.rows
-        if row.key.quantity == "rate.failed" and row.key.system in names and row.value
-    ]
-    for row in failed:
-        typer.echo(f"{row.key.system}: {100 * (row.value or 0):.0f} % of the requests failed "
-                   f"({row.key.workload})", err=True)  # fmt: skip
-    return bool(failed)
+
+
+def _failed(folder: Path, session: str, names: list[str]) -> bool:
+    """Tell of requests to these systems that failed; whether any did."""
+    from mamtra_eval.reader import RunReader
+
+    with RunReader(folder) as store:
+        rows = [
+            row
+            for row in store.profiles()
+            if row.key.quantity == "rate.failed" and row.key.session == session
+            if row.key.system in names and row.value
+        ]
+    for row in rows:
+        key = row.key
+        load = ", ".join(filter(None, (key.workload, key.phase, f"{key.streams} at a time")))
+        typer.echo(f"{key.system}: {100 * (row.value or 0):.0f} % of requests failed ({load})",
+                   err=True)  # fmt: skip
+    return bool(rows)
 
 
 def _folder(targets: list[str], wanted: Sweep, asked: Speech) -> Path:

@@ -64,11 +64,10 @@ class Phases:
         # All peaks before the first trace, which takes memory of its own.
         peaks: dict[str, dict[str, Any]] = {}
         for phase, work in works.items():
-            try:
-                peaks[phase] = self._read(work)
-            except torch.OutOfMemoryError as error:  # decoding may fit where the pass does not
-                self._tell({"phase": phase, "out_of_memory": " ".join(str(error).split())})
-                bench.fill()
+            if (found := self._read_or_tell(phase, work)) is not None:
+                peaks[phase] = found
+            elif phase == "prefill":
+                bench.fill()  # decoding may fit where the pass does not
         for phase, peak in peaks.items():
             traced = self._meter.traced(works[phase])
             self._report(phase, peak, held, traced, weights)
@@ -93,6 +92,19 @@ class Phases:
         began = time.time()  # as the driver tells it
         peak = self._meter.phase(work)
         return {"peak": peak, "began": began, "ended": time.time()}
+
+    def _read_or_tell(self, phase: str, work: Callable[[], None]) -> dict[str, Any] | None:
+        """A phase's peaks; ``None``, and a word of it, where memory ran out."""
+        reason = ""
+        try:
+            return self._read(work)
+        except torch.OutOfMemoryError as error:
+            reason = " ".join(str(error).split())
+        # Out here the error no longer holds on to what the phase had made.
+        gc.collect()
+        torch.cuda.empty_cache()
+        self._tell({"phase": phase, "out_of_memory": reason})
+        return None
 
     @staticmethod
     def _held(system: object) -> tuple[dict[str, int], int, dict[str, int]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,7 @@ class Work:
             self._cell(subject, context, streams)
             for context, streams in self._sweep.cells()
             for subject in self._decoders
-            if self._row(subject, "memory.total", context, streams, phase="decode") is None
+            if not self._anatomised(subject, context, streams)
         ]
         before = busy.used_mib(self._sweep.timing.device) if cells and self._on_cuda else 0
         with self._show.stage("memory", len(cells)) as advance:
@@ -115,21 +116,28 @@ class Work:
         if "memory" in self._sweep.parts and not self._on_cuda:  # they compute on the processor
             self._whole(requests[0])
         asked = self._speech.as_detail()
-        absent = [one for one in self._systems
-                  if not self._asked(one, "time.first_audio", NATURAL, asked)]  # fmt: skip
+        there = [self._row(one, "time.first_audio", workload=NATURAL) for one in self._systems]
+        done = _in_one_turn(there) and all(row and row.detail.get(ASKED) == asked for row in there)
         with self._show.stage("speech", 1) as advance:
-            if absent:  # all of them again: they are only compared if they took turns
+            if not done:  # all of them again: they are only compared if they took turns
                 baseline = str(recording.describe(self._store)["baseline"])
                 made = speaking.natural(self._systems, requests, self._speech, self._session,
                                         baseline, clock, on_cuda=self._on_cuda)  # fmt: skip
-                self._keep(made, {ASKED: asked, TURN: secrets.token_hex(4)})
+                self._keep(made, {ASKED: asked, TURN: secrets.token_hex(4)}, instead=True)
             advance()
-        loaded = [one for one in self._systems if one.system().concurrent and not self._loaded(one)]
+        loaded = [one for one in self._systems if _concurrent(one) and not self._loaded(one)]
         with self._show.stage("load", len(loaded)) as advance:
             for subject in loaded:
                 made = speaking.loads(subject, requests, self._speech, self._session, clock)
-                self._keep(made, {ASKED: self._speech.as_detail(loads=True)})
+                self._keep(made, {ASKED: self._speech.as_detail(loads=True)}, instead=True)
                 advance()
+
+    def _anatomised(self, subject: Subject, context: int, streams: int) -> bool:
+        reads = self._sweep.timing.reads(context, streams)
+        phases = ("decode", "prefill") if reads else ("decode",)
+        return all(
+            self._row(subject, "memory.total", context, streams, phase=phase) for phase in phases
+        )
 
     def _whole(self, request: Request) -> None:
         """Memory of whole systems, in a process each."""
@@ -151,6 +159,8 @@ class Work:
         asked = self._speech.as_detail(loads=True)
         closed = all(self._asked(subject, "time.first_audio", CLOSED, asked, streams)
                      for streams in self._speech.streams)  # fmt: skip
+        if self._speech.first_audio_s:
+            closed = closed and self._asked(subject, "streams.at_slo", CLOSED, asked)
         opened = {
             row.key.phase for row in self._rows.values()
             if row.key.system == subject.name and row.key.workload == OPEN
@@ -163,9 +173,11 @@ class Work:
         return [
             context
             for context in sorted({*self._sweep.contexts})
-            if not all(
-                self._row(one, place.quantity, context, streams, place.workload, place.engine)
-                for one in self._decoders
+            if not _in_one_turn(
+                [
+                    self._row(one, place.quantity, context, streams, place.workload, place.engine)
+                    for one in self._decoders
+                ]
             )
         ]
 
@@ -200,10 +212,12 @@ class Work:
         subject = next(one for one in self._decoders if one.name == cell.name)
         assert subject.config is not None
         kv, state = map(cost.element_bytes, (cell.kv, cell.state))
-        needed = self._weight(subject) + cell.streams * (
+        caches = cell.streams * (
             cost.kv_bytes(subject.config, cell.context, kv)
             + cost.state_bytes(subject.config, state)
         )
+        # Weights that are to be quantised are plain ones first.
+        needed = max(self._weight(subject, plain=True), self._weight(subject) + caches)
         if self._on_cuda or needed < timing.ROOM * memory.available():
             return []  # a CUDA device refuses by itself, and says so
         reason = f"weights and cache of {needed / 2**30:.1f} GiB have no room here"
@@ -213,7 +227,9 @@ class Work:
 
     def _too_heavy(self) -> str:
         """Why the weights of all decoders have no room together; empty if they have."""
-        needed = sum(map(self._weight, self._decoders))
+        needed = sum(map(self._weight, self._decoders)) + max(
+            self._weight(one, plain=True) - self._weight(one) for one in self._decoders
+        )
         there = timing.free(self._sweep.timing.device)
         if needed <= timing.ROOM * there:
             return ""
@@ -222,23 +238,30 @@ class Work:
             f"{needed / 2**30:.1f} GiB, and {there / 2**30:.1f} GiB are free"
         )
 
-    def _weight(self, subject: Subject) -> int:
+    def _weight(self, subject: Subject, *, plain: bool = False) -> int:
         assert subject.config is not None
         element = cost.element_bytes(self._sweep.weights)
-        if subject.bits:
+        if subject.bits and not plain:
             return cost.quantized_weight_bytes(subject.config, subject.bits, element)
         return cost.parameters(subject.config)["total"] * element
 
-    def _keep(self, rows: Iterable[ProfileRow], detail: dict[str, Any] | None = None) -> None:
-        recording.keep(
-            self._store,
-            [
-                replace(row, notes=(*row.notes, *self._marks), detail={**row.detail, **detail})
-                if detail
-                else replace(row, notes=(*row.notes, *self._marks))
-                for row in rows
-            ],
-        )
+    def _keep(
+        self, rows: Iterable[ProfileRow], detail: dict[str, Any] | None = None, *,
+        instead: bool = False,
+    ) -> None:  # fmt: skip
+        """Write rows; one without a value takes no good one's place.
+
+        With ``instead`` they replace all that their systems have under the same load, so that
+        nothing of an earlier time stands beside a failure.
+        """
+        marked = [
+            replace(row, notes=(*row.notes, *self._marks), detail={**row.detail, **(detail or {})})
+            for row in rows
+        ]
+        if not instead:
+            good = recording.done(self._store, self._session)
+            marked = [row for row in marked if row.error is None or row.key not in good]
+        recording.keep(self._store, marked, instead=instead)
 
     @property
     def _names(self) -> list[str]:
@@ -247,3 +270,13 @@ class Work:
     @property
     def _on_cuda(self) -> bool:
         return self._sweep.timing.device.startswith("cuda")
+
+
+def _in_one_turn(rows: Sequence[ProfileRow | None]) -> bool:
+    """Whether all are there, and measured in turn with each other."""
+    return all(rows) and len({row.detail.get(TURN) for row in rows if row}) == 1
+
+
+def _concurrent(subject: Subject) -> bool:
+    with closing(subject.system()) as system:
+        return system.concurrent

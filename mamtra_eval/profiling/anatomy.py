@@ -34,7 +34,6 @@ from mamtra_eval.profiling.rows import MEASURED, ProfileKey, ProfileRow
 TOLERANCE = 0.01
 """How far a cache may be from its closed form."""
 
-PHASES = ("loaded", "prefill", "decode", "speaking")
 PARTS = ("base", "context", "weights", "kv", "state.ssm", "state.conv", "activations",
          "fragmentation", "rest")  # fmt: skip
 """What a phase's total is the sum of."""
@@ -149,22 +148,23 @@ def _in_a_process(cell: Cell, timeout_s: float) -> tuple[dict[str, dict[str, Any
             if "user_error" in message:
                 raise UserError(message["user_error"])
             if "out_of_memory" in message:
-                failures[message.get("phase") or _next({*phases, *failures})] = message[
-                    "out_of_memory"
-                ]
+                phase = message.get("phase") or _next({*phases, *failures}, cell)
+                failures[phase] = message["out_of_memory"]
                 continue
             most = sampler.most(message.get("began", 0.0), message.get("ended", 0.0))
             if most is not None:
                 message["peak"]["nvml"] = most - cell.used_before
             phases[message.pop("phase")] = message
     if process.returncode:
-        failures[_next({*phases, *failures})] = _reason(process.returncode, complaint)
+        failures[_next({*phases, *failures}, cell)] = _reason(process.returncode, complaint)
     return phases, failures
 
 
-def _next(phases: Collection[str]) -> str:
+def _next(phases: Collection[str], cell: Cell) -> str:
     """The phase that was under way."""
-    return next((phase for phase in PHASES if phase not in phases), PHASES[-1])
+    passed = ["prefill"] if cell.prefill else []
+    own = ["loaded", *passed, "decode"] if cell.context else ["loaded", "speaking"]
+    return next((phase for phase in own if phase not in phases), own[-1])
 
 
 def _reason(code: int, complaint: str) -> str:

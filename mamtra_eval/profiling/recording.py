@@ -72,9 +72,14 @@ def done(store: RunReader, session: str) -> dict[ProfileKey, ProfileRow]:
     }
 
 
-def keep(store: Store, rows: Sequence[ProfileRow]) -> None:
-    """All rows of a cell, or none of them."""
+def keep(store: Store, rows: Sequence[ProfileRow], *, instead: bool = False) -> None:
+    """All rows of a cell, or none; ``instead`` of what their systems have in these workloads."""
     with store.transaction():
+        if instead:
+            for session, system, workload in {
+                (row.key.session, row.key.system, row.key.workload) for row in rows
+            }:
+                store.forget_profile(session, system, workload)
         for row in rows:
             store.add_profile(row)
 

@@ -62,7 +62,8 @@ class Speech:
         asked: dict[str, Any] = {"testset": self.testset, "limit": self.limit}
         if loads:
             level = {"first_audio_s": self.first_audio_s} if self.first_audio_s else {}
-            return {**asked, "seconds": self.seconds, **level}
+            clients = {"streams": sorted({*self.streams}), "rates": sorted({*self.rates})}
+            return {**asked, "seconds": self.seconds, **clients, **level}
         return {**asked, "rounds": self.rounds}
 
     def requests(self) -> list[Request]:
@@ -134,10 +135,10 @@ def loads(
     key = ProfileKey(session, subject.name, "")
     with closing(subject.system()) as system:
         closed: dict[int, Load] = {}
-        for streams in asked.streams:
+        for streams in sorted({*asked.streams}):
             closed[streams] = load.closed_loop(system, requests, streams, asked.seconds, clock)
             yield from load.rows(closed[streams], key)
-        for rate in asked.rates:
+        for rate in sorted({*asked.rates}):
             made = load.open_loop(system, requests, rate, asked.seconds, SEED, clock)
             yield from load.rows(made, key)
     if asked.first_audio_s is not None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -119,8 +120,6 @@ def measure(
 ) -> Iterator[ProfileRow]:
     """Rows of one quantity at a group of contexts; with an error where its caches have no room."""
     try:
-        if timing.device.startswith("cuda"):
-            torch.cuda.set_device(timing.device)  # graphs are captured on the current one
         _refuse_crowding(decoders, contexts, streams, timing)
         benches = {
             _key(session, name, context, streams, place): Bench(
@@ -130,7 +129,8 @@ def measure(
             for context in contexts
             for name, decoder in decoders.items()
         }  # fmt: skip
-        yield from _timed(benches, timing, clock)
+        with _current(timing.device):
+            yield from _timed(benches, timing, clock)
     except (MemoryError, torch.OutOfMemoryError) as error:
         reason = " ".join(str(error).split()) or "out of memory"
         yield from absent(decoders, contexts, streams, place, session, reason)
@@ -198,6 +198,11 @@ def _task(bench: Bench, key: ProfileKey) -> Task:
     if key.workload == REPLAY:
         return bench.replay()
     return bench.fixed(graphs=key.engine == "graph")
+
+
+def _current(device: str) -> AbstractContextManager[object]:
+    """The device as torch's current one: graphs are captured there."""
+    return torch.cuda.device(device) if device.startswith("cuda") else nullcontext()
 
 
 def _waiting(device: str) -> Callable[[], None] | None:

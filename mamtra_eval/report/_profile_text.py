@@ -127,7 +127,9 @@ def remarks(session: Session) -> list[str]:
 def _apart(session: Session, row: ProfileRow) -> list[str]:
     """Whether a decoder's time was taken at another time than the baseline's."""
     key = row.key
-    if not key.quantity.startswith("time.") or not key.context or session.baseline is None:
+    spoken = key.quantity == "time.first_audio" and key.workload == "natural"
+    stepped = key.quantity.startswith("time.") and key.context
+    if not (spoken or stepped) or session.baseline is None:
         return []
     theirs = session.get(session.baseline, key.quantity, key.context, key.streams,
                          workload=key.workload, engine=key.engine)  # fmt: skip

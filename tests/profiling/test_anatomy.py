@@ -123,6 +123,16 @@ def test_what_was_read_before_memory_ran_out_is_kept(
     assert totals["prefill"].error == "no room"
 
 
+def test_a_death_in_decoding_is_no_failed_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = {"phase": "loaded", "peak": {"total": 9}, "parts": {"weights": 4}}
+    program(tmp_path, f"echo '{json.dumps(loaded)}'; kill -9 $$", monkeypatch)
+    rows = anatomy.run(Cell("x", "shape:mini", 100, prefill=False), "s", timeout_s=5)
+    [failed] = [row for row in rows if row.error]
+    assert failed.key.phase == "decode"
+
+
 def test_what_the_user_did_wrong_is_told_from_the_process() -> None:
     with pytest.raises(UserError, match="no preset"):
         anatomy.run(Cell("x", "shape:minni", 100), "s")

@@ -88,6 +88,38 @@ def test_what_failed_is_asked_again_and_what_did_not_is_not(
     assert calls.count("loads") == times
 
 
+def test_other_clients_are_asked_anew_and_the_level_is_theirs(
+    endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mamtra_eval.profiling.speech.COLD_STARTS", 1)
+    found = subjects.parse_all([f"server={endpoint}/pieces"])
+    best = []
+    for streams in ((1,), (1, 2, 1)):
+        asked = Speech(limit=1, rounds=1, streams=streams, seconds=0.1, first_audio_s=5.0)
+        sweep.profile(found, SPEAK, tmp_path / "run", speech=asked)
+        with RunReader(tmp_path / "run") as store:
+            [session] = profiles.read(store)
+        best.append(session.value("server", "streams.at_slo", workload="closed"))
+    assert best == [1, 2]
+
+
+def test_nothing_of_an_earlier_time_stands_beside_a_failure(
+    endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mamtra_eval.profiling.speech.COLD_STARTS", 1)
+    found = subjects.parse_all([f"server={endpoint}/pieces"])
+    sweep.profile(found, SPEAK, tmp_path / "run", speech=Speech(limit=1, rounds=1, seconds=0.1))
+    monkeypatch.setattr(
+        "mamtra_eval.systems.http.Http.stream", lambda *_: (_ for _ in ()).throw(OSError("gone"))
+    )
+    asked = Speech(limit=2, rounds=1, seconds=0.1)
+    sweep.profile(found, SPEAK, tmp_path / "run", speech=asked)
+    with RunReader(tmp_path / "run") as store:
+        natural = [row for row in store.profiles() if row.key.workload == "natural"]
+    good = {row.key.quantity for row in natural if row.error is None}
+    assert good <= {"rate.failed", "time.cold"}
+
+
 def test_loads_that_make_no_sense_are_refused() -> None:
     with pytest.raises(UserError, match="load of 0 s"):
         Speech(seconds=0)

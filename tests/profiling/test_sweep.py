@@ -306,3 +306,38 @@ def test_caches_of_two_types_are_told_in_both(tmp_path: Path) -> None:
     ]
     assert footprint is not None
     assert sum(value or 0 for value in walked) == footprint.cache_bytes(16)
+
+
+def test_a_bound_takes_nothing_away_that_is_there(tmp_path: Path) -> None:
+    one = replace(SMALL, streams=(1,), parts=("time",), contexts=(32,))
+    sweep.profile(subjects.parse_all(SHAPES[:1]), one, tmp_path / "a")
+    short = replace(one, timing=replace(one.timing, longest_prefill=20))
+    sweep.profile(subjects.parse_all(SHAPES), short, tmp_path / "a", again=True)
+    passes = {row.key.system: row for row in rows(tmp_path / "a")
+              if row.key.quantity == "time.prefill"}  # fmt: skip
+    assert passes["teacher"].value is not None
+    assert "more than 20 tokens" in str(passes["1-3"].error)
+
+
+def test_those_measured_alone_are_measured_together_once_they_are_asked_for_so(
+    tmp_path: Path,
+) -> None:
+    one = replace(SMALL, parts=("time",), contexts=(16, 32))
+    for shape in SHAPES:
+        sweep.profile(subjects.parse_all([shape]), one, tmp_path / "a")
+    sweep.profile(subjects.parse_all(SHAPES), one, tmp_path / "a")
+    with RunReader(tmp_path / "a") as store:
+        [session] = profiles.read(store)
+    assert len(session.crossings("time.step", workload="replay")) == 1
+    before = rows(tmp_path / "a")
+    sweep.profile(subjects.parse_all(SHAPES), one, tmp_path / "a")
+    assert rows(tmp_path / "a") == before
+
+
+def test_a_pass_that_becomes_allowed_is_made(tmp_path: Path) -> None:
+    one = replace(SMALL, parts=("memory",), contexts=(32,))
+    short = replace(one, timing=replace(one.timing, longest_prefill=20))
+    for wanted in (short, one):
+        sweep.profile(subjects.parse_all(SHAPES[:1]), wanted, tmp_path / "a")
+    phases = {row.key.phase for row in rows(tmp_path / "a")}
+    assert phases == {"loaded", "prefill", "decode"}
