@@ -5,14 +5,11 @@ Where real time is involved, what is asserted follows from order and counting al
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -282,18 +279,6 @@ def test_audio_counts_by_its_arrival(clock: FakeClock) -> None:
     assert len(made.measured.spoken) == 2  # from 100.5 and from 101.0, which ends at 101.5
     assert made.arrived_s == 3
     assert made.throughput == pytest.approx(3 / 0.8)
-
-
-@pytest.fixture
-def endpoint() -> Iterator[str]:
-    script = Path(__file__).parent.parent / "systems" / "speech_server.py"
-    with subprocess.Popen(
-        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout
-        assert process.stdin
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        process.stdin.close()
 
 
 def test_an_endpoint_under_both_loads(endpoint: str) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,18 +15,6 @@ from mamtra_eval.reader import RunReader
 from mamtra_eval.report import profile
 
 SPEAK = Sweep(parts=("speech",), allow_busy=True)
-
-
-@pytest.fixture
-def endpoint() -> Iterator[str]:
-    script = Path(__file__).parent.parent / "systems" / "speech_server.py"
-    with subprocess.Popen(
-        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout
-        assert process.stdin
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        process.stdin.close()
 
 
 def test_an_endpoint_is_profiled(
