@@ -14,11 +14,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from mamtra_eval import evaluators, profiles, registry
+from mamtra_eval import evaluators, registry
 from mamtra_eval.config import DEFAULT_MARGINS, RunConfig, to_dict
 from mamtra_eval.errors import MeasurementError, UserError, unknown_name
 from mamtra_eval.metrics import Metric
 from mamtra_eval.plan import Plan, identify, mixed
+from mamtra_eval.profiling.rows import META
 from mamtra_eval.protocol import TRANSCRIPTS
 from mamtra_eval.reader import DATABASE, RunReader
 from mamtra_eval.rows import ClipKey, MetricRow, SystemRow
@@ -124,7 +125,7 @@ def _check_audio(plan: Plan, store: Store) -> None:
 
 def _check_profiled(plan: Plan, store: Store) -> None:
     """UserError for a name under which the folder has the costs of another target."""
-    profiled = store.meta(profiles.META, {}).get("systems", {})
+    profiled = store.meta(META, {}).get("systems", {})
     for name, spec in plan.systems.items():
         target = profiled.get(name, {}).get("target", spec.target)
         if target != spec.target:

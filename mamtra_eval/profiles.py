@@ -20,21 +20,14 @@ import numpy.typing as npt
 from mamtra_eval.footprint import Footprint, of
 from mamtra_eval.models.config import DecoderConfig, from_dict
 from mamtra_eval.models.cost import element_bytes, state_bytes
-from mamtra_eval.profiling.rows import ProfileRow
+from mamtra_eval.profiling.rows import META, TURN, ProfileRow
 from mamtra_eval.reader import RunReader
-
-META = "profile"
-"""Where ``profiling.recording`` keeps what is not a row."""
 
 PHASES = ("prefill", "decode", "speaking", "loaded")
 """Phases of memory, the one that usually takes most first."""
 
 RESAMPLES = 2000
 LEVEL = 0.95
-REPLAY = "replay"
-TURN = "turn"
-"""Detail of a row: the word of those with which it was measured in turn."""
-
 BY_THE_TOKEN = ("time.prefill",)
 
 Floats = npt.NDArray[np.float64]

@@ -225,6 +225,7 @@ class Store(RunReader):
             now(),
         )
         marks = ", ".join("?" * len(values))
+        # Nothing but question marks is put into the statement.
         self._db.execute(f"INSERT OR REPLACE INTO profiles VALUES ({marks})", values)  # noqa: S608
 
     def forget_profile(self, session: str, system: str, workload: str) -> None:

@@ -18,30 +18,12 @@ import numpy as np
 
 from mamtra_eval.metrics import Figure
 from mamtra_eval.paired import Paired
-from mamtra_eval.profiles import REPLAY
 from mamtra_eval.results import Results, SystemResult
 from mamtra_eval.rows import MetricRow
+from mamtra_eval.savings import Saving, of_family
 from mamtra_eval.statistics import region, trend
 from mamtra_eval.statistics.bootstrap import Estimate
 from mamtra_eval.statistics.region import Ellipse
-
-
-@dataclass(frozen=True)
-class Saving:
-    """Something that variants save.
-
-    Attributes:
-        key: a file name for it.
-        unit: ``bytes``, ``flop``, ``factor`` or ``s``.
-        amounts: by system.
-        saved: by system, as a share of the baseline's; negative where it takes more.
-    """
-
-    key: str
-    title: str
-    unit: str
-    amounts: dict[str, float]
-    saved: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -128,7 +110,7 @@ def build(results: Results, context: int) -> Tradeoff | None:
     if baseline is None or not variants:
         return None
     losses = _losses(results, variants)
-    savings = _savings(results, baseline, variants, context)
+    savings = of_family(results, baseline, variants, context)
     spoken = [variant for variant in variants if variant.n_done]  # one that failed has no trend
     names = [system.row.name for system in (baseline, *spoken)]
     tables = {figure.name: Paired(results, metric, figure, names) for metric, figure in losses}
@@ -166,58 +148,6 @@ def _losses(results: Results, variants: Sequence[SystemResult]) -> list[tuple[Me
         moved = [variant.values[figure.name].difference for variant in variants]
         if any(one is not None and one[:] != (0.0, 0.0, 0.0) for one in moved):
             found.append((metric, figure))
-    return found
-
-
-def _savings(
-    results: Results, baseline: SystemResult, variants: Sequence[SystemResult], context: int
-) -> list[Saving]:
-    family = [baseline, *variants]
-    closed = {system.row.name: system.footprint for system in family if system.footprint}
-    wanted = [
-        ("cache", f"Cache at {context:,} tokens", "bytes",
-         {name: float(one.cache_bytes(context)) for name, one in closed.items()}),
-        ("flops", f"FLOP of a token at {context:,}", "flop",
-         {name: float(one.flops(context)) for name, one in closed.items()}),
-        ("speed", "Real-time factor", "factor",
-         {s.row.name: s.cost.rtf for s in family if s.cost.rtf is not None}),
-        *_profiled(results, baseline.row.name, [s.row.name for s in family], context),
-    ]  # fmt: skip
-    found = []
-    for key, title, unit, amounts in wanted:
-        whole = amounts.get(baseline.row.name)
-        if whole and len(amounts) > 1:
-            saved = {name: 1.0 - amount / whole for name, amount in amounts.items()}
-            found.append(Saving(key, title, unit, amounts, saved))
-    return found
-
-
-def _profiled(
-    results: Results, baseline: str, names: Sequence[str], context: int
-) -> list[tuple[str, str, str, dict[str, float]]]:
-    """Measured memory and time per token of the first session that has the baseline."""
-    session = next((one for one in results.profiles if one.baseline == baseline), None)
-    if session is None:
-        return []
-    found = []
-    for key, title, unit, quantity, workload in (
-        ("memory", "Memory", "bytes", "memory.total", ""),
-        ("step", "Time per token", "s", "time.step", REPLAY),
-    ):
-        contexts = session.contexts(quantity)
-        if not contexts:
-            continue
-        nearest = min(contexts, key=lambda measured: abs(measured - context))
-        phase = session.phase_at(nearest) or "" if quantity == "memory.total" else ""
-        rows = {name: session.get(name, quantity, nearest, phase=phase, workload=workload)
-                for name in (baseline, *names)}  # fmt: skip
-        amounts = {
-            name: row.value
-            for name, row in rows.items()
-            if row is not None and row.value and session.in_turn(row, rows[baseline])
-        }
-        where = f"{title} at {nearest:,} tokens, measured ({session.identity['device']})"
-        found.append((key, where, unit, amounts))
     return found
 
 

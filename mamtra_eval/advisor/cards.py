@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -53,14 +54,14 @@ def table() -> dict[str, Card]:
     return {card.name: card for card in sorted(cards, key=lambda card: (card.low, card.name))}
 
 
-def _card(name: str, values: dict[str, object]) -> Card:
-    low, high = (float(gib) for gib in values["usable_gib"])  # type: ignore[attr-defined]
+def _card(name: str, values: dict[str, Any]) -> Card:
+    low, high = (float(gib) for gib in values["usable_gib"])
     bandwidth = values.get("bandwidth_gb_s")
     return Card(
         name=name,
         low=round(low * GIB),
         high=round(high * GIB),
-        bandwidth=float(str(bandwidth)) * 1e9 if bandwidth is not None else None,
+        bandwidth=float(bandwidth) * 1e9 if bandwidth is not None else None,
         device=str(values["device"]),
         source=str(values["source"]),
         bandwidth_source=str(values.get("bandwidth_source", "")),

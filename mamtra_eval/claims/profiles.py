@@ -16,8 +16,7 @@ from mamtra_eval.errors import UserError
 from mamtra_eval.models import config as shapes
 from mamtra_eval.models.config import DecoderConfig
 from mamtra_eval.models.layout import ratio_of
-from mamtra_eval.profiles import TURN
-from mamtra_eval.profiling.rows import MEASURED, ProfileKey, ProfileRow
+from mamtra_eval.profiling.rows import MEASURED, TURN, ProfileKey, ProfileRow
 
 COMMAND = "mamtra-eval profile"
 """What measures a profile into a run folder."""

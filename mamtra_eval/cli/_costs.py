@@ -8,7 +8,8 @@ from typing import Any
 
 from mamtra_eval.models.breakeven import break_even
 from mamtra_eval.models.cost import element_bytes
-from mamtra_eval.profiles import REPLAY, Crossing, Session
+from mamtra_eval.profiles import Crossing, Session
+from mamtra_eval.profiling.rows import CLOSED, NATURAL, REPLAY
 
 MB = 1e6
 LINES = {"time.step": ("time per token", REPLAY, ""), "time.prefill": ("a pass", REPLAY, ""),
@@ -109,13 +110,13 @@ def _decoder(session: Session, system: str) -> Iterator[str]:
 
 def _speech(session: Session, system: str) -> Iterator[str]:
     for quantity, title in (("time.first_audio", "first audio"), ("rate.rtf", "real-time factor")):
-        row = session.get(system, quantity, workload="natural")
+        row = session.get(system, quantity, workload=NATURAL)
         if row is not None and row.value is not None:
             unit = " s" if quantity.startswith("time") else ""
             yield f"{title} {row.value:.3f}{unit}{_mark(row.notes)}"
         elif row is not None:
             yield f"{title}: {row.error}"
-    best = session.get(system, "streams.at_slo", workload="closed")
+    best = session.get(system, "streams.at_slo", workload=CLOSED)
     if best is not None and best.value is not None:
         limit = 1e3 * best.detail["first_audio_s"]
         yield f"{best.value:.0f} clients within {limit:g} ms to first audio"

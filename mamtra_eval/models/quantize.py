@@ -41,7 +41,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Self
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F  # noqa: N812 -- torch's own name for it
 from torch import Tensor, nn
 
 from mamtra_eval.errors import UserError
@@ -107,7 +107,7 @@ class QuantizedLinear(nn.Module):
         # Of a conversion to a type, only the bias takes part: a step rounded to bf16 for good
         # would no longer be the one that the values were rounded with.
         before = {"packed": self.packed, "scales": self.scales}
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # torch has no annotation
         for name, buffer in before.items():
             moved = getattr(self, name)
             if moved.dtype is not buffer.dtype:

@@ -11,6 +11,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from mamtra_eval import registry, targets
 from mamtra_eval.errors import SynthesisError, describe
@@ -22,7 +23,7 @@ def main(job: Path, result: Path) -> None:
     given = json.loads(job.read_text("utf-8"))
     try:
         found: dict[str, float | str] = {**_speak(given["target"], _request(given["request"]))}
-    except Exception as error:
+    except Exception as error:  # told to the one who waits, whatever it is
         found = {"error": describe(error)}
     result.write_text(json.dumps(found), "utf-8")
 
@@ -43,11 +44,9 @@ def _speak(target: str, request: Request) -> dict[str, float]:
         system.close()
 
 
-def _request(given: dict[str, object]) -> Request:
-    paths = {
-        name: Path(str(given[name])) for name in ("prompt_audio", "ground_truth") if given[name]
-    }
-    return Request(**{**given, **paths})  # type: ignore[arg-type]
+def _request(given: dict[str, Any]) -> Request:
+    paths = {name: Path(given[name]) for name in ("prompt_audio", "ground_truth") if given[name]}
+    return Request(**{**given, **paths})
 
 
 if __name__ == "__main__":

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from mamtra_eval.errors import describe
 from mamtra_eval.profiling import spoken
 from mamtra_eval.profiling.meter import Clock
+from mamtra_eval.profiling.rows import CLOSED, OPEN
 from mamtra_eval.profiling.spoken import Measured, Spoken
 from mamtra_eval.systems import Request, System
-
-CLOSED, OPEN = "closed", "open"
 
 LATE_S = 0.01
 """A request that is sent so much after its time was held up by the bound of those under way."""

@@ -18,9 +18,17 @@ from mamtra_eval.profiling import anatomy, busy, flops, memory, recording, timin
 from mamtra_eval.profiling import speech as speaking
 from mamtra_eval.profiling.anatomy import Cell
 from mamtra_eval.profiling.meter import Clock
-from mamtra_eval.profiling.rows import MEASURED, ProfileKey, ProfileRow
-from mamtra_eval.profiling.speaking import NATURAL
-from mamtra_eval.profiling.speech import CLOSED, OPEN, Speech
+from mamtra_eval.profiling.rows import (
+    ASKED,
+    CLOSED,
+    MEASURED,
+    NATURAL,
+    OPEN,
+    TURN,
+    ProfileKey,
+    ProfileRow,
+)
+from mamtra_eval.profiling.speech import Speech
 from mamtra_eval.profiling.subjects import Subject
 from mamtra_eval.profiling.timing import Place
 from mamtra_eval.progress import Progress
@@ -29,9 +37,6 @@ from mamtra_eval.systems import Request
 
 if TYPE_CHECKING:
     from mamtra_eval.profiling.sweep import Sweep
-
-TURN, ASKED = "turn", "asked"
-"""Details of a row: with which others it was measured in turn; how a system was asked."""
 
 
 class Work:

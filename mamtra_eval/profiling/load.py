@@ -12,8 +12,8 @@ meets no burst of N at the start, which would show as a long first audio; and th
 until the last request that counts is answered.
 
 Throughput is audio that arrived within the time that counted, of all requests under way then.
-Failures are counted, not hidden: give an endpoint ``retries=0``, else its client tries again and
-the pauses look like latency.
+Failures are counted, not hidden: ``Subject.system`` makes an endpoint's client with ``retries=0``,
+else it would try again by itself, and its pauses would look like latency.
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ from dataclasses import replace
 from mamtra_eval.errors import UserError
 from mamtra_eval.profiling import spoken
 from mamtra_eval.profiling._loops import (
-    CLOSED,
     LATE_S,
-    OPEN,
     ClosedLoop,
     Load,
     OpenLoop,
@@ -40,8 +38,6 @@ from mamtra_eval.profiling.slo import AtSlo, streams_at_slo
 from mamtra_eval.systems import Request, System
 
 __all__ = [
-    "CLOSED",
-    "OPEN",
     "AtSlo",
     "Load",
     "closed_loop",

@@ -16,12 +16,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from mamtra_eval.errors import UserError
-from mamtra_eval.profiling.rows import ProfileKey, ProfileRow
+from mamtra_eval.profiling.rows import META, ProfileKey, ProfileRow
 from mamtra_eval.profiling.subjects import Subject
 from mamtra_eval.reader import RunReader
 from mamtra_eval.store import Store, now
-
-META = "profile"
 
 
 def describe(store: RunReader) -> dict[str, Any]:

@@ -15,6 +15,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MEASURED, CLOSED_FORM = "measured", "closed form"
+"""Sources."""
+
+REPLAY, FIXED, NATURAL, CLOSED, OPEN = "replay", "fixed", "natural", "closed", "open"
+"""Workloads."""
+
+META = "profile"
+"""Key under which a run folder keeps what is not a row (``recording``)."""
+
+TURN, ASKED = "turn", "asked"
+"""Details of a row: the word of those measured in turn with it; how systems were asked."""
+
+BUSY = "measured on a busy device"
+"""Begins a note of every row that was."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS profiles (

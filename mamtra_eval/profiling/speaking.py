@@ -27,13 +27,12 @@ from mamtra_eval.errors import UserError, describe
 from mamtra_eval.profiling import spoken
 from mamtra_eval.profiling.cold import cold_start
 from mamtra_eval.profiling.meter import Clock
-from mamtra_eval.profiling.rows import ProfileKey, ProfileRow
+from mamtra_eval.profiling.rows import NATURAL, ProfileKey, ProfileRow
 from mamtra_eval.profiling.spoken import Measured, Spoken
 from mamtra_eval.systems import Request, System
 
 __all__ = ["NATURAL", "SpeakingRules", "cold_start", "measure", "rows", "valid_speedup"]
 
-NATURAL = "natural"
 
 SAME_LENGTH = 0.10
 """Difference in speech from the baseline's, as a share, up to which times are comparable."""
@@ -174,7 +173,7 @@ def _prepare(system: System) -> str:
     """Load it; what went wrong, or nothing."""
     try:
         system.prepare()
-    except Exception as error:
+    except Exception as error:  # then each of its requests is a failed one, with this reason
         return describe(error) or "it can't be prepared"
     return ""
 

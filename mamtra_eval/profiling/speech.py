@@ -19,12 +19,11 @@ from mamtra_eval.errors import UserError
 from mamtra_eval.profiling import load, slo, speaking, tensors
 from mamtra_eval.profiling.load import Load
 from mamtra_eval.profiling.meter import Clock
-from mamtra_eval.profiling.rows import MEASURED, ProfileKey, ProfileRow
-from mamtra_eval.profiling.speaking import NATURAL, SpeakingRules
+from mamtra_eval.profiling.rows import CLOSED, MEASURED, NATURAL, ProfileKey, ProfileRow
+from mamtra_eval.profiling.speaking import SpeakingRules
 from mamtra_eval.profiling.subjects import Subject
 from mamtra_eval.systems import Request
 
-CLOSED, OPEN = "closed", "open"
 COLD_STARTS = 3
 SEED = 0
 

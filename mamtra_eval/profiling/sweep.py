@@ -20,6 +20,7 @@ from mamtra_eval.profiling import busy, identity, recording
 from mamtra_eval.profiling import speech as speaking
 from mamtra_eval.profiling._work import Work
 from mamtra_eval.profiling.meter import Clock
+from mamtra_eval.profiling.rows import BUSY
 from mamtra_eval.profiling.speech import Speech
 from mamtra_eval.profiling.subjects import Subject
 from mamtra_eval.profiling.timing import Timing
@@ -30,7 +31,6 @@ CONTEXTS = (128, 256, 350, 512, 768, 1024, 1536, 2048, 4096, 8192, 32768)
 """Of a full sweep; the first five bracket the contexts from which a hybrid saves."""
 
 PARTS = ("flops", "memory", "time", "speech")
-BUSY = "measured on a busy device"
 MAX_CONTEXT, MAX_STREAMS = 1_000_000, 4096
 
 

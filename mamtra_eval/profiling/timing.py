@@ -23,8 +23,8 @@ from mamtra_eval.models.cache import dtype
 from mamtra_eval.models.decoder import Decoder
 from mamtra_eval.profiling import memory, meter
 from mamtra_eval.profiling.meter import Clock, Rules, Task
-from mamtra_eval.profiling.rows import MEASURED, ProfileKey, ProfileRow
-from mamtra_eval.profiling.workloads import FIXED, REPLAY, Bench
+from mamtra_eval.profiling.rows import FIXED, MEASURED, REPLAY, ProfileKey, ProfileRow
+from mamtra_eval.profiling.workloads import Bench
 
 SAMPLES_KEPT = 200
 """Samples that a row keeps, evenly over the time."""

@@ -26,7 +26,6 @@ from mamtra_eval.models.graphs import Graphs
 from mamtra_eval.models.sampling import Sampler, SamplerConfig
 from mamtra_eval.models.stepping import Stepper
 
-REPLAY, FIXED = "replay", "fixed"
 SEED = 20260312
 SPARE = 8
 """Draws beyond a visit's own, for the warm-up of a capture."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from mamtra_eval.metrics import Figure
 from mamtra_eval.report._canvas import THEMES, Theme, canvas, encode, style
 from mamtra_eval.report._format import margin
-from mamtra_eval.tradeoff import Panel, Point, Saving, Tradeoff
+from mamtra_eval.savings import Saving
+from mamtra_eval.tradeoff import Panel, Point, Tradeoff
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mamtra_eval.profiles import REPLAY, Session
-from mamtra_eval.profiling.rows import ProfileRow
+from mamtra_eval.profiles import Session
+from mamtra_eval.profiling.rows import REPLAY, ProfileRow
 from mamtra_eval.report._canvas import THEMES, Theme, canvas, encode, style
 
 if TYPE_CHECKING:

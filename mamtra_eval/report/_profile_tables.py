@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mamtra_eval.models.breakeven import break_even
 from mamtra_eval.models.cost import element_bytes
-from mamtra_eval.profiles import REPLAY, Session
+from mamtra_eval.profiles import Session
+from mamtra_eval.profiling.rows import FIXED, REPLAY
 from mamtra_eval.report._markdown import escape, table
 from mamtra_eval.report._profile_cells import (
     MB,
@@ -34,8 +35,6 @@ CLOSED = {
     "prefill_flops": "FLOP of a pass",
 }
 """Break-even contexts by closed form."""
-
-FIXED = "fixed"
 
 
 def memory(session: Session) -> list[str]:

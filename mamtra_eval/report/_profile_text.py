@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mamtra_eval.profiles import Session
-from mamtra_eval.profiling.rows import ProfileRow
+from mamtra_eval.profiling.rows import BUSY, CLOSED, NATURAL, OPEN, ProfileRow
 from mamtra_eval.report._markdown import escape, table
 from mamtra_eval.report._profile_cells import quartiles
 
@@ -50,7 +50,7 @@ def told(session: Session) -> str:
 
 def busy(session: Session) -> list[str]:
     """A warning where the device was not free."""
-    marks = {note for row in session.rows for note in row.notes if note.startswith("measured on")}
+    marks = {note for row in session.rows for note in row.notes if note.startswith(BUSY)}
     return [f"**Not to be relied on: {escape(mark)}.**\n" for mark in sorted(marks)]
 
 
@@ -59,7 +59,7 @@ def speech(session: Session) -> list[str]:
     found = {
         (row.key.system, row.key.quantity): row
         for row in session.rows
-        if row.key.workload == "natural" and row.key.streams == 1 and row.value is not None
+        if row.key.workload == NATURAL and row.key.streams == 1 and row.value is not None
     }
     there = [name for name in SPOKEN if any(quantity == name for _, quantity in found)]
     rows = []
@@ -76,7 +76,7 @@ def load(session: Session) -> list[str]:
     """A row a system, kind of load with its rate, and number of clients (open: at the most)."""
     cells: dict[tuple[str, str, int], dict[str, ProfileRow]] = {}
     for row in session.rows:
-        if row.key.workload in ("closed", "open"):
+        if row.key.workload in (CLOSED, OPEN):
             kind = ", ".join(filter(None, (row.key.workload, row.key.phase)))
             place = (row.key.system, kind, row.key.streams)
             cells.setdefault(place, {})[row.key.quantity] = row
@@ -94,7 +94,7 @@ def load(session: Session) -> list[str]:
             rows.append([escape(system), kind, f"{number:,}", *shown])
     lines = table(["System", "load", "clients", *wanted.values()], rows, words=2) if rows else []
     for system in session.systems:
-        best = session.get(system, "streams.at_slo", workload="closed")
+        best = session.get(system, "streams.at_slo", workload=CLOSED)
         if best is not None and best.value is not None:
             limit, most = f"{1e3 * best.detail['first_audio_s']:g} ms", f"{best.value:.0f}"
             told = f"{escape(system)} keeps a first audio within {limit}, without gaps or failures"
@@ -107,7 +107,7 @@ def remarks(session: Session) -> list[str]:
     said: dict[str, list[str]] = {}
     for row in session.rows:
         for text in (*row.notes, *_apart(session, row), *([row.error] if row.error else [])):
-            if text.startswith("measured on"):
+            if text.startswith(BUSY):
                 continue  # it stands above everything
             key = row.key
             size = f" {key.context:,}" if key.context else ""
@@ -127,7 +127,7 @@ def remarks(session: Session) -> list[str]:
 def _apart(session: Session, row: ProfileRow) -> list[str]:
     """Whether a decoder's time was taken at another time than the baseline's."""
     key = row.key
-    spoken = key.quantity == "time.first_audio" and key.workload == "natural"
+    spoken = key.quantity == "time.first_audio" and key.workload == NATURAL
     stepped = key.quantity.startswith("time.") and key.context
     if not (spoken or stepped) or session.baseline is None:
         return []

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from mamtra_eval.profiles import REPLAY, Session
+from mamtra_eval.profiles import Session
+from mamtra_eval.profiling.rows import REPLAY
 from mamtra_eval.report import _profile_plots as plots
 from mamtra_eval.report import _profile_tables as tables
 from mamtra_eval.report import _profile_text as text

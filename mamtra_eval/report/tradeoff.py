@@ -16,7 +16,8 @@ from mamtra_eval.report._canvas import THEMES
 from mamtra_eval.report._format import amount, difference, interval
 from mamtra_eval.report._markdown import escape, picture, table
 from mamtra_eval.results import Results, SystemResult
-from mamtra_eval.tradeoff import Panel, Saving, Tradeoff, Trend
+from mamtra_eval.savings import Saving
+from mamtra_eval.tradeoff import Panel, Tradeoff, Trend
 
 FILE = "tradeoff.md"
 FOLDER = "plots"

@@ -41,6 +41,7 @@ from mamtra_eval.frontend import lexicon
 from mamtra_eval.registry import read_options
 from mamtra_eval.stage_times import stage
 from mamtra_eval.systems import Request, System
+from mamtra_eval.systems._mini_batches import fitting
 from mamtra_eval.systems._mini_voices import BUNDLE, Voices, hashes, load_codec
 
 if TYPE_CHECKING:
@@ -62,9 +63,6 @@ SHORTHAND = "ratio"
 
 LONGEST_PHONES = 1500
 """Phones of the longest text, about two minutes of speech: far beyond what was trained on."""
-
-SLOTS = 64_000
-"""Places in the caches of a batch, together: about 800 MB for the teacher."""
 
 ELEMENT_BYTES = 4
 """Of a parameter and of an element of the caches: it runs in float32."""
@@ -145,7 +143,7 @@ class Mini(System):
                     items[index] = self._item(request)
             except SynthesisError as error:
                 yield index, error
-        for group in _fitting({index: item for index, (_, item) in items.items()}):
+        for group in fitting({index: item for index, (_, item) in items.items()}):
             with stage("decoder"):
                 made = self._generate([items[index][1] for index in group])
             for index, one in zip(group, made, strict=True):
@@ -276,21 +274,6 @@ class Mini(System):
     @cached_property
     def _codec(self) -> MiniCodec:
         return load_codec()
-
-
-def _fitting(items: Mapping[int, Item]) -> Iterator[list[int]]:
-    """Keys of items that are decoded together: their caches, all of one length, fit ``SLOTS``."""
-    group: list[int] = []
-    longest = 0
-    for key in sorted(items, key=lambda key: items[key].maximum or 0):
-        item = items[key]
-        longest = max(longest, len(item.prompt) + len(item.feed) + (item.maximum or 0))
-        if group and longest * (len(group) + 1) > SLOTS:
-            yield group
-            group = []
-        group.append(key)
-    if group:
-        yield group
 
 
 def is_there(ratio: str) -> bool:

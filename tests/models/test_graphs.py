@@ -8,13 +8,11 @@ for the host. The step runs on any device: here on a CPU, against plain decoding
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
+from meta_only import MetaOnly
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from mamtra_eval.models.cache import Cache
 from mamtra_eval.models.config import DecoderConfig
@@ -82,21 +80,6 @@ def test_its_state_is_all_that_a_step_changes(tiny: DecoderConfig, make_decoder:
     assert rounds[0] == rounds[1]
 
 
-class _NothingOfTheHost(TorchDispatchMode):
-    """Every tensor of every operation must be on the device."""
-
-    operations = 0
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> object:
-        made = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves((args, kwargs, made)):
-            assert not isinstance(tensor, Tensor) or tensor.device.type == "meta", func
-        self.operations += 1
-        return made
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("state", [torch.float32, torch.float16])
 def test_nothing_in_it_needs_the_host(
@@ -110,7 +93,7 @@ def test_nothing_in_it_needs_the_host(
     step = StaticStep(decoder, cache, sampler)
     with torch.inference_mode():
         step.run(16)  # makes the table of rotations, as a warm-up does
-        with _NothingOfTheHost() as watched:
+        with MetaOnly() as watched:
             step.run(16)
     assert watched.operations > 50
 

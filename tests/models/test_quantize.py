@@ -6,15 +6,13 @@ import math
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from meta_only import MetaOnly
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from mamtra_eval.errors import UserError
 from mamtra_eval.models import cost
@@ -225,21 +223,6 @@ def test_a_stepper_keeps_no_unpacked_matrix(
         before = logits(stepper)
 
 
-class _OnMeta(TorchDispatchMode):
-    """Every tensor of every operation must be on ``meta``: shapes, with no values to wait for."""
-
-    operations = 0
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> object:
-        made = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves((args, kwargs, made)):
-            assert not isinstance(tensor, Tensor) or tensor.is_meta, func
-        self.operations += 1
-        return made
-
-
 @pytest.mark.parametrize("bits", BITS)
 def test_a_step_waits_for_no_value(tiny: DecoderConfig, layout: tuple[int, ...], bits: int) -> None:
     """So that a CUDA graph can hold it."""
@@ -261,7 +244,7 @@ def _operations(step: StaticStep) -> int:
     """Of one step, none of which touches a value."""
     with torch.inference_mode():
         step.run(16)  # makes the table of rotations, as a warm-up does
-        with _OnMeta() as watched:
+        with MetaOnly() as watched:
             step.run(16)
     return watched.operations
 
