@@ -116,7 +116,7 @@ def test_texts_of_any_length_share_a_batch_as_far_as_memory_goes(
 ) -> None:
     system = _system("1:3")
     together = _speak(system, digits[:4])
-    monkeypatch.setattr(family, "SLOTS", 1)
+    monkeypatch.setattr("mamtra_eval.systems._mini_batches.SLOTS", 1)
     for one, other in zip(together, _speak(system, digits[:4]), strict=True):
         assert np.array_equal(one.samples, other.samples)
 
