@@ -116,9 +116,30 @@ def write(clip: Clip, stem: Path) -> Path:
         target = _with_suffix(stem, suffix)
         part = _part(target)
         # By way of memory, so that a full disk shows as what it is.
-        part.write_bytes(_encode(clip, suffix[1:].upper(), subtype))
+        part.write_bytes(encode(clip.samples, clip.sample_rate_hz, suffix[1:], subtype))
     part.replace(target)
     return target
+
+
+def encode(
+    samples: npt.NDArray[np.generic], sample_rate_hz: int, container: str, subtype: str
+) -> bytes:
+    """A file's bytes, without metadata; AudioError if its container doesn't take the samples.
+
+    Args:
+        samples: (n,) or (n, channels).
+        sample_rate_hz: samples per second.
+        container: ``wav`` or ``flac``.
+        subtype: libsndfile's name of the sample format, ``PCM_16``.
+    """
+    buffer = io.BytesIO()
+    try:
+        soundfile.write(buffer, samples, sample_rate_hz, format=container.upper(), subtype=subtype)
+    except soundfile.LibsndfileError as error:
+        raise AudioError(
+            f"a clip of {sample_rate_hz} Hz can't be stored ({error.error_string})"
+        ) from error
+    return buffer.getvalue()
 
 
 def write_text(text: str, stem: Path) -> Path:
@@ -169,19 +190,6 @@ def _container(clip: Clip) -> tuple[str, str]:
     scaled = samples * np.float32(32768)
     exact = bool(np.all(scaled == np.round(scaled)) and scaled.max() <= 32767)
     return ".flac", "PCM_16" if exact else "PCM_24"
-
-
-def _encode(clip: Clip, container: str, subtype: str) -> bytes:
-    buffer = io.BytesIO()
-    try:
-        soundfile.write(
-            buffer, clip.samples, clip.sample_rate_hz, format=container, subtype=subtype
-        )
-    except soundfile.LibsndfileError as error:
-        raise AudioError(
-            f"a clip of {clip.sample_rate_hz} Hz can't be stored ({error.error_string})"
-        ) from error
-    return buffer.getvalue()
 
 
 def _with_suffix(stem: Path, suffix: str) -> Path:

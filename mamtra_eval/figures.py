@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mamtra_eval.metrics import Aggregate, Figure, Reading
+from mamtra_eval.opinions import Opinion
 from mamtra_eval.resampling import Ratios, Resampling
 from mamtra_eval.rows import ClipRow
 from mamtra_eval.rundata import Readings, RunData
@@ -78,7 +79,37 @@ def work_out(data: RunData) -> dict[FigureKey, Value]:
     return {
         key: _value(key, *covered, resampling, data.margins, foreign.get(key))
         for key, covered in coverage.items()
-    }
+    } | _opinions(data)
+
+
+def _opinions(data: RunData) -> dict[FigureKey, Value]:
+    """What listeners said: scores and differences as they were worked out with raters known."""
+    own: dict[str, Opinion] = {}
+    found: dict[FigureKey, Value] = {}
+    for opinion in data.opinions:
+        first = own.setdefault(opinion.figure, opinion)
+        foreign = None if first is opinion else opinion.signature
+        for row in data.systems:
+            key = (row.name, opinion.figure)
+            if row.name in opinion.scores:
+                found[key] = _opinion(opinion, row.name, data.baseline, foreign)
+            else:
+                found.setdefault(key, Value(opinion.row.figures[0], None, 0, 0))
+    return found
+
+
+def _opinion(opinion: Opinion, system: str, baseline: str, foreign: str | None) -> Value:
+    items = sum(name == system for name, _ in opinion.votes)
+    figure = opinion.row.figures[0]
+    difference = None if system == baseline or foreign else opinion.difference(system, baseline)
+    if difference is None:
+        return Value(figure, opinion.scores[system], items, 0, foreign=foreign)
+    both = len({utt for name, utt in opinion.votes if name == system}
+               & {utt for name, utt in opinion.votes if name == baseline})  # fmt: skip
+    judged = opinion.verdict(system, baseline)
+    return Value(
+        figure, opinion.scores[system], items, 0, difference.shown, both, opinion.margin, judged
+    )
 
 
 def clips_by_system(data: RunData) -> dict[str, list[ClipRow]]:

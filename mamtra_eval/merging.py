@@ -44,6 +44,7 @@ def merge(runs: Sequence[RunData]) -> RunData:
             if metric.signature != signatures[metric.name]
             for system in run.systems
         },
+        opinions=tuple(opinion for run in renamed for opinion in run.opinions),
         notes=tuple(_notes(runs, names)),
         merged=tuple(names),
     )
@@ -91,6 +92,7 @@ def _renamed(run: RunData, taken: set[str], name: str) -> RunData:
         clips=tuple(_clip(clip, new) for clip in run.clips),
         readings={(_key(key, new), metric): one for (key, metric), one in run.readings.items()},
         footprints={new[system]: one for system, one in run.footprints.items()},
+        opinions=tuple(opinion.renamed(new) for opinion in run.opinions),
     )
 
 

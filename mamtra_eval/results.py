@@ -19,6 +19,7 @@ from mamtra_eval.config import RunConfig
 from mamtra_eval.figures import Value
 from mamtra_eval.footprint import Footprint
 from mamtra_eval.metrics import Figure, Reading
+from mamtra_eval.opinions import Opinion
 from mamtra_eval.profiles import Session
 from mamtra_eval.reader import RunReader
 from mamtra_eval.rows import ClipRow, MetricRow, SystemRow
@@ -101,6 +102,8 @@ class Results:
     """The number of each utterance's speaker, where speakers are what is drawn."""
     profiles: tuple[Session, ...] = ()
     """What a profile of its systems says, by machine."""
+    opinions: dict[str, Opinion] = field(default_factory=dict)
+    """What listeners said, by figure; these figures stand among ``metrics``, too."""
 
     @property
     def planned(self) -> int:
@@ -132,17 +135,18 @@ def collect(store: RunReader) -> Results:
 def assemble(data: RunData) -> Results:
     """Work out the figures of rows."""
     values = figures.work_out(data)
+    opinions = {one.figure: one for one in reversed(data.opinions)}
     by_system = figures.clips_by_system(data)
     return Results(
         folder=data.folder,
         testset=data.testset,
         utterances={item.id: item for item in data.utterances},
-        metrics=data.metrics,
+        metrics=data.metrics + tuple(one.row for one in reversed(opinions.values())),
         systems=tuple(
             _system(row, data, by_system[row.name], _own(values, row.name)) for row in data.systems
         ),
         clips=data.clips,
-        readings=data.readings,
+        readings=data.readings | _said(data),
         level=data.statistics["level"],
         statistics=dict(data.statistics),
         interval=resampling.told(data.statistics, data.speakers),
@@ -156,6 +160,7 @@ def assemble(data: RunData) -> Results:
         merged=data.merged,
         context=data.context,
         profiles=data.profiles,
+        opinions=opinions,
         speakers=data.speakers,
         clusters=resampling.clusters(
             data.statistics.get("unit", "auto"),
@@ -163,6 +168,17 @@ def assemble(data: RunData) -> Results:
             data.speakers,
         ),
     )
+
+
+def _said(data: RunData) -> Readings:
+    """What was said of each clip that listeners heard: the first of its repeats."""
+    return {
+        (clip.key, opinion.figure): reading
+        for opinion in data.opinions
+        for clip in data.clips
+        if clip.key.repeat == 0
+        and (reading := opinion.reading(clip.key.system, clip.key.utterance)) is not None
+    }
 
 
 def _own(values: dict[figures.FigureKey, Value], system: str) -> dict[str, Value]:

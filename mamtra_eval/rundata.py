@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mamtra_eval import profiles
+from mamtra_eval import opinions, profiles
 from mamtra_eval.config import RunConfig
 from mamtra_eval.errors import UserError
 from mamtra_eval.footprint import Footprint
 from mamtra_eval.metrics import Reading
+from mamtra_eval.opinions import Opinion
 from mamtra_eval.profiles import Session
 from mamtra_eval.reader import RunReader
 from mamtra_eval.rows import ClipKey, ClipRow, MetricRow, SystemRow
@@ -49,6 +50,7 @@ class RunData:
             row says; only where runs were put together.
         merged: names of the runs that were put together.
         profiles: what a profile of its systems says, by machine.
+        opinions: what listeners said; of one figure the first is the column's own.
     """
 
     folder: Path
@@ -75,6 +77,7 @@ class RunData:
     foreign: dict[tuple[str, str], str] = field(default_factory=dict)
     merged: tuple[str, ...] = ()
     profiles: tuple[Session, ...] = ()
+    opinions: tuple[Opinion, ...] = ()
 
 
 def read(store: RunReader) -> RunData:
@@ -115,4 +118,5 @@ def read(store: RunReader) -> RunData:
             name: Footprint(**values) for name, values in store.meta("footprints", {}).items()
         },
         profiles=tuple(profiles.read(store)),
+        opinions=tuple(opinions.of_dict(one) for one in store.meta(opinions.META, [])),
     )

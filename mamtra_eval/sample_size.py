@@ -118,7 +118,7 @@ def _figure(results: Results, name: str) -> tuple[str, Figure]:
     means = {
         figure.name: (metric.name, figure)
         for metric, figure in results.figures
-        if figure.aggregate == "mean"
+        if figure.aggregate == "mean" and figure.name not in results.opinions
     }
     if name not in means:
         raise unknown_name("mean of utterances in this run", name, means)

@@ -114,7 +114,8 @@ def build(results: Results, context: int) -> Tradeoff | None:
     spoken = [variant for variant in variants if variant.n_done]  # one that failed has no trend
     names = [system.row.name for system in (baseline, *spoken)]
     tables = {figure.name: Paired(results, metric, figure, names) for metric, figure in losses}
-    together, plane = _together(results, [figure for _, figure in losses], tables, spoken)
+    measured = [figure for _, figure in losses if figure.name not in results.opinions]
+    together, plane = _together(results, measured, tables, spoken)
     return Tradeoff(
         baseline=baseline.row.name,
         context=context,
@@ -123,7 +124,7 @@ def build(results: Results, context: int) -> Tradeoff | None:
         savings=tuple(savings),
         panels={
             saving.key: tuple(
-                _panel(saving, figure, tables[figure.name], baseline.row.name, variants)
+                _panel(results, saving, figure, tables[figure.name], baseline.row.name, variants)
                 for _, figure in losses
             )
             for saving in savings
@@ -131,7 +132,8 @@ def build(results: Results, context: int) -> Tradeoff | None:
         trends=tuple(
             found
             for _, figure in losses
-            if (found := _trend(results, figure, tables[figure.name], [baseline, *spoken]))
+            if figure.name not in results.opinions  # a trend over sentences knows no raters
+            and (found := _trend(results, figure, tables[figure.name], [baseline, *spoken]))
         ),
         plane=plane,
         together=together,
@@ -152,6 +154,7 @@ def _losses(results: Results, variants: Sequence[SystemResult]) -> list[tuple[Me
 
 
 def _panel(
+    results: Results,
     saving: Saving,
     figure: Figure,
     table: Paired,
@@ -163,13 +166,15 @@ def _panel(
         loss = variant.values[figure.name].difference
         if loss is not None and variant.row.name in saving.saved:
             losses[variant.row.name] = loss
+    heard = results.opinions.get(figure.name)
+    told_apart = heard.told_apart if heard else table.told_apart
     sign = -1.0 if figure.higher_is_better else 1.0
     places = {name: (saving.saved[name], sign * loss.value) for name, loss in losses.items()}
     places[baseline] = (0.0, 0.0)  # it can dominate, too
     points = []
     for name, loss in losses.items():
         better = _dominating(name, places)
-        apart = table.told_apart(name, better) if better is not None else None
+        apart = told_apart(name, better) if better is not None else None
         points.append(Point(name, saving.saved[name], loss, better, apart))
     front = [name for name in places if _dominating(name, places) is None]
     front.sort(key=lambda name: places[name])

@@ -24,6 +24,7 @@ from mamtra_eval.cli import (
     evaluate,
     layouts,
     leaderboard,
+    listen,
     listing,
     power,
     profile,
@@ -60,6 +61,7 @@ app.command("rank-layers")(distill.rank_layers)
 app.command()(layouts.layouts)
 app.command()(cost.cost)
 app.add_typer(convert.app, name="convert")
+app.add_typer(listen.app, name="listen")
 app.add_typer(testsets.app, name="testset")
 app.add_typer(recipes.app, name="recipes")
 
