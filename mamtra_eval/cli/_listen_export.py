@@ -80,8 +80,12 @@ def export(
     replicates: Annotated[int, typer.Option(min=1, max=50, help="Orders of every block.")] = 2,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     form: Annotated[
-        str, typer.Option("--format", help="static, and by commas: webmushra, p808, prolific.")
-    ] = "static",
+        str,
+        typer.Option(
+            "--format",
+            help="static (always there), by commas: offline (one file), webmushra, p808, prolific.",
+        ),
+    ] = "static,offline",
     consent: Annotated[
         Path | None, typer.Option(help="The study's own words; a rehearsal without.")
     ] = None,

@@ -133,6 +133,7 @@ def analyse(
     from mamtra_eval.report import listening as reporting
 
     found = open_bundle(bundle)
+    _check_ratings(bundle)
     store = Ratings(bundle / RATINGS)
     sessions, rules = store.sessions(), Rules.of(found)
     analysis = work_out(found, sessions, store.refusals(), rules)
@@ -158,6 +159,20 @@ def _check_consent(bundle: Bundle, host: str) -> None:
             fix="Export it again with --consent FILE (mamtra-eval listen consent prints a "
             "template), or serve it at 127.0.0.1.",
         )
+
+
+def _check_ratings(folder: Path) -> None:
+    from mamtra_eval.errors import UserError
+    from mamtra_eval.listening.bundle import COLLECTED, RATINGS
+
+    if (folder / RATINGS).is_file():
+        return
+    collected = " (serve has collected some)" if (folder / COLLECTED).is_file() else ""
+    raise UserError(
+        f"the bundle has no ratings yet{collected}",
+        where=str(folder),
+        fix=f"Take them first: mamtra-eval listen ingest {folder}",
+    )
 
 
 def _welcome(bundle: Bundle, address: str) -> None:

@@ -26,6 +26,7 @@ from mamtra_eval.listening.trials import Trial
 from mamtra_eval.rundata import RunData
 from mamtra_eval.statistics.crossed import Components
 
+OFFLINE = "offline"
 OFFLINE_BYTES = 40_000_000
 """Audio that still goes into one file."""
 
@@ -207,14 +208,15 @@ def _page(
 
 def _add_forms(folder: Path, options: Options) -> None:
     """The single file, where it stays small, and the forms of other programs."""
-    if sum(path.stat().st_size for path in (folder / "site/audio").iterdir()) <= OFFLINE_BYTES:
+    size = sum(path.stat().st_size for path in (folder / "site/audio").iterdir())
+    if OFFLINE in options.formats and size <= OFFLINE_BYTES:
         (folder / "offline").mkdir()
         write_offline(folder / "site", folder / "offline/test.html")
-    if options.formats:
+    if foreign := [name for name in options.formats if name != OFFLINE]:
         from mamtra_eval.listening import exports
 
         exports.write(
-            Bundle(folder), options.formats,
+            Bundle(folder), foreign,
             base_url=options.base_url or exports.BASE_URL,
             study_url=options.study_url or exports.STUDY_URL,
         )  # fmt: skip

@@ -41,7 +41,7 @@ class Options:
         margin: of equivalence, in points.
         consent: file with the study's words.
         container: ``wav`` or ``flac``.
-        formats: of ``exports``, beside the site.
+        formats: beside the site: ``offline``, and those of ``exports``.
         base_url, study_url: where audio and site will lie, for formats that need to know.
         completion, redirect: code and address that a recruiting service gives.
         created: time of the export, UTC; ``None`` for now.
@@ -65,7 +65,7 @@ class Options:
     seed: int = 0
     level: Level = field(default_factory=Level)
     container: str = "wav"
-    formats: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ("offline",)
     base_url: str | None = None
     study_url: str | None = None
     language: str = "en"
