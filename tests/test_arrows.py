@@ -18,6 +18,7 @@ FORBIDDEN = {
     "profiling": ("metrics", "asr", "speakers", "report", "cli", "pipeline", "results"),
     "advisor": ("systems", "asr", "speakers", "report", "cli", "pipeline", "executors"),
     "claims": ("systems", "metrics", "asr", "speakers", "report", "cli", "pipeline", "results"),
+    "listening": ("metrics", "asr", "speakers", "report", "cli", "pipeline", "executors", "store"),
     "executors": ("systems", "metrics", "asr", "report", "cli", "store"),
 }
 ALONE = ("statistics", "audio.py", "normalize", "errors.py", "models", "distill")
