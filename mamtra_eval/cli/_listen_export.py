@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from mamtra_eval.listening.planning import Plan
-    from mamtra_eval.listening.settling import Options
+    from mamtra_eval.listening.building.planning import Plan
+    from mamtra_eval.listening.building.settling import Options
     from mamtra_eval.rundata import RunData
 
 RUN = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run with clips.")]
@@ -53,8 +53,9 @@ def plan(
 ) -> None:
     """Say what a test of this size can see, how long a session is and what it costs."""
     from mamtra_eval.cli.output import to_json
-    from mamtra_eval.listening import exporting, kinds, settling
-    from mamtra_eval.listening.planning import of_pilot
+    from mamtra_eval.listening import kinds
+    from mamtra_eval.listening.building import exporting, settling
+    from mamtra_eval.listening.building.planning import of_pilot
 
     options = settling.Options(
         kinds.find(kind), _names(systems), items, per_session=per_session, raters=raters,
@@ -131,7 +132,7 @@ def export(
     ] = None,
 ) -> None:  # fmt: skip
     """Write a blinded bundle: page, lists, key, pre-registration. Same seed, same bytes."""
-    from mamtra_eval.listening import design, exporting, settling
+    from mamtra_eval.listening.building import design, exporting, settling
 
     options = settling.Options(
         _kind(kind, step, question), _names(systems), items, per_session, raters, replicates,
@@ -180,7 +181,7 @@ def _kind(name: str, step: float | None, question: str | None) -> Any:  # noqa: 
 
 def _level(sample_rate_hz: int, loudness: str, trim: bool) -> Any:  # noqa: ANN401
     from mamtra_eval.errors import UserError
-    from mamtra_eval.listening.loudness import Level
+    from mamtra_eval.listening.building.loudness import Level
 
     try:
         target = None if loudness == "none" else float(loudness)

@@ -12,10 +12,10 @@ from mamtra_eval.cli import _listen_export
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mamtra_eval.listening.analysis import Analysis
+    from mamtra_eval.listening.analysis.analysing import Analysis
     from mamtra_eval.listening.bundle import Bundle
     from mamtra_eval.listening.ingest import Report
-    from mamtra_eval.listening.screening import Rules
+    from mamtra_eval.listening.screening.applying import Rules
     from mamtra_eval.listening.trials import Session
     from mamtra_eval.statistics.bootstrap import Estimate
 
@@ -32,7 +32,7 @@ AS_JSON = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 @app.command()
 def consent() -> None:
     """Print the template of the first page's words, to be filled in and given to export."""
-    from mamtra_eval.listening.documents import TEMPLATE
+    from mamtra_eval.listening.building.documents import TEMPLATE
 
     typer.echo(TEMPLATE.read_text(encoding="utf-8"), nl=False)
 
@@ -46,8 +46,8 @@ def serve(
     ] = "127.0.0.1",
 ) -> None:
     """Show the test's page and collect ratings, until it is interrupted."""
-    from mamtra_eval.listening import collector
     from mamtra_eval.listening.bundle import open_bundle
+    from mamtra_eval.listening.collect import serving as collector
 
     found = open_bundle(bundle)
     _check_consent(found, host)
@@ -126,11 +126,11 @@ def analyse(
 ) -> None:
     """Screen, work out scores and tests, and write listening.html."""
     from mamtra_eval.cli.output import to_json
-    from mamtra_eval.listening.analysis import analyse as work_out
+    from mamtra_eval.listening.analysis.analysing import analyse as work_out
     from mamtra_eval.listening.bundle import RATINGS, open_bundle
     from mamtra_eval.listening.ratings import Ratings
-    from mamtra_eval.listening.screening import Rules
-    from mamtra_eval.report import listening as reporting
+    from mamtra_eval.listening.screening.applying import Rules
+    from mamtra_eval.report.listening import page as reporting
 
     found = open_bundle(bundle)
     _check_ratings(bundle)
@@ -255,7 +255,7 @@ def _add(bundle: Bundle, sessions: Sequence[Session], rules: Rules, run: Path) -
     """The score into a run and its reports."""
     from mamtra_eval import opinions, results, rundata
     from mamtra_eval.cli.output import write_reports
-    from mamtra_eval.listening import scoring
+    from mamtra_eval.listening.analysis import scoring
     from mamtra_eval.reader import RunReader
     from mamtra_eval.store import Store
 

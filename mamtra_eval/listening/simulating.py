@@ -30,8 +30,8 @@ import numpy as np
 
 from mamtra_eval.errors import UserError, unknown_name
 from mamtra_eval.listening.bundle import Bundle
-from mamtra_eval.listening.foreign import stamp
-from mamtra_eval.listening.session_checks import step
+from mamtra_eval.listening.ingest.foreign import stamp
+from mamtra_eval.listening.screening.checks import step
 from mamtra_eval.listening.trials import Trial
 
 CHEATS = ("straight", "random", "trap", "fast", "reversed")

@@ -11,6 +11,12 @@ scripts one after the other. Beside them stand ``bundle.js`` (``window.BUNDLE``,
 lone surrogates are written as ``\uXXXX``, so that no text can end a script. The folder works from
 any web server and, except for the check of the audio's hashes, from disk.
 
+The page's address may say who takes part (``PROLIFIC_PID``, ``STUDY_ID``, ``SESSION_ID``, or
+``participant``) and, for experimenters, which list is shown (``list=l03``: recorded, and the
+results come as a file, since a collector gives lists itself) and that a program answers
+(``simulated=1``). ``BUNDLE.words`` may replace words of the page (``words.js``);
+``BUNDLE.endpoint`` is ``None`` where there will be no collector, so that none is looked for.
+
 The single file has all of it inline, the audio as base64 ``data:`` addresses in elements that are
 not executed, and a content security policy that admits these scripts alone, by their hashes. Its
 results come back as a file that raters save.

@@ -18,15 +18,16 @@ from uuid import UUID
 import anyio
 
 from mamtra_eval.listening.bundle import COLLECTED, Bundle
-from mamtra_eval.listening.collecting import read_sessions
+from mamtra_eval.listening.collect.records import read_sessions
 from tests.listening import made_bundles
 
 REPOSITORY = Path(__file__).parent.parent.parent
 SERVE = """
 import sys
 from pathlib import Path
-from mamtra_eval.listening import bundle, collector
-collector.serve(bundle.open_bundle(Path(sys.argv[1])), port=0, ready=lambda url: print(url, flush=True))
+from mamtra_eval.listening import bundle
+from mamtra_eval.listening.collect import serving
+serving.serve(bundle.open_bundle(Path(sys.argv[1])), port=0, ready=lambda url: print(url, flush=True))
 print("stopped", flush=True)
 """  # noqa: E501
 JSON = {"content-type": "application/json"}

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from mamtra_eval import rundata
-from mamtra_eval.listening import exporting, kinds
+from mamtra_eval.listening import kinds
+from mamtra_eval.listening.building import exporting
+from mamtra_eval.listening.building.loudness import Level
+from mamtra_eval.listening.building.settling import Options
 from mamtra_eval.listening.bundle import Bundle
-from mamtra_eval.listening.loudness import Level
-from mamtra_eval.listening.settling import Options
 from mamtra_eval.reader import RunReader
 from mamtra_eval.rundata import RunData
 

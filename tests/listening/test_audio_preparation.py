@@ -10,9 +10,9 @@ import soundfile
 
 from mamtra_eval.audio import Clip
 from mamtra_eval.errors import MeasurementError
-from mamtra_eval.listening import loudness
-from mamtra_eval.listening.loudness import Level, at_rate, common_target, equalised, lufs
-from mamtra_eval.listening.signals import HUGGINS_HZ, huggins, low_pass, mnru
+from mamtra_eval.listening.building import loudness
+from mamtra_eval.listening.building.loudness import Level, at_rate, common_target, equalised, lufs
+from mamtra_eval.listening.building.signals import HUGGINS_HZ, huggins, low_pass, mnru
 
 RATE_HZ = 48000
 LEVEL = Level(RATE_HZ)

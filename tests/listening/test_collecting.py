@@ -21,8 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mamtra_eval.errors import UserError
-from mamtra_eval.listening._collect_lines import MAX_LINE_BYTES, MAX_LINES, Refused
-from mamtra_eval.listening.collecting import Begun, Collected, Unavailable, read_sessions
+from mamtra_eval.listening.collect.lines import MAX_LINE_BYTES, MAX_LINES, Refused
+from mamtra_eval.listening.collect.records import Begun, Collected, Unavailable, read_sessions
 from tests.listening.collect_pages import REPOSITORY, record, secret, uuid
 
 NOW = datetime(2026, 11, 27, 10, tzinfo=UTC)
@@ -337,7 +337,7 @@ def test_several_processes_from_a_file_that_is_not_there(path: Path) -> None:
 import sys, time
 from datetime import UTC, datetime
 from pathlib import Path
-from mamtra_eval.listening.collecting import Collected
+from mamtra_eval.listening.collect.records import Collected
 path, first = Path(sys.argv[1]), int(sys.argv[2])
 path.with_suffix(f".{first}").touch()
 while len(list(path.parent.iterdir())) < 3:

@@ -15,9 +15,10 @@ import anyio
 import pytest
 
 from mamtra_eval.errors import UserError
-from mamtra_eval.listening import _collect_app, collector
-from mamtra_eval.listening._collect_limits import Buckets, Limits, Rate, network
 from mamtra_eval.listening.bundle import COLLECTED, Bundle
+from mamtra_eval.listening.collect import app as application
+from mamtra_eval.listening.collect import serving as collector
+from mamtra_eval.listening.collect.limits import Buckets, Limits, Rate, network
 from tests.listening.collect_pages import (
     JSON,
     Answer,
@@ -384,9 +385,9 @@ def test_networks() -> None:
 def test_a_locked_database_is_told_and_loses_nothing(
     bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: Callable[..., Any] = _collect_app.Collected
+    made: Callable[..., Any] = application.Collected
     monkeypatch.setattr(
-        _collect_app, "Collected", lambda path, silence_s: made(path, silence_s, patience_s=0.05)
+        application, "Collected", lambda path, silence_s: made(path, silence_s, patience_s=0.05)
     )
     app = collector.create_app(bundle)
     ask(app, "POST", "/api/sessions", form(bundle, 1))
@@ -408,7 +409,7 @@ def test_a_failure_of_the_program_tells_nothing_of_it(
     def fail(*_: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr(_collect_app.Collected, "append", fail)
+    monkeypatch.setattr(application.Collected, "append", fail)
     answer = send(app, [])
     assert is_refusal(answer, 500)
     assert b"secret detail" not in answer.body
@@ -428,7 +429,7 @@ def test_bundles_that_cannot_be_served(tmp_path: Path) -> None:
 
 def test_nothing_of_starlette_is_imported_before_it_is_needed() -> None:
     program = (
-        "import sys, mamtra_eval.listening.collector, mamtra_eval.listening.collecting\n"
+        "import sys, mamtra_eval.listening.collect.serving, mamtra_eval.listening.collect.records\n"
         "sys.exit(bool({'starlette', 'uvicorn'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

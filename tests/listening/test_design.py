@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mamtra_eval.errors import UserError
-from mamtra_eval.listening import balance
-from mamtra_eval.listening.design import Checks, Design, Slot, conditions_of, draw
-from mamtra_eval.listening.sequences import balanced, cost
+from mamtra_eval.listening.building import balance
+from mamtra_eval.listening.building.design import Checks, Design, Slot, conditions_of, draw
+from mamtra_eval.listening.building.sequences import balanced, cost
 
 CHECKS = Checks(gold=2, traps=2, repeats=2)
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from mamtra_eval.listening import ingest, simulating
-from mamtra_eval.listening.analysis import Analysis, analyse
+from mamtra_eval.listening.analysis.analysing import Analysis, analyse
 from mamtra_eval.listening.bundle import RATINGS, Bundle
 from mamtra_eval.listening.ratings import Ratings
-from mamtra_eval.listening.screening import Rules, screen
+from mamtra_eval.listening.screening.applying import Rules, screen
 from mamtra_eval.listening.trials import Session
 from tests.listening.collect_pages import JSON, running
 from tests.listening.exported_bundles import export

@@ -15,10 +15,11 @@ import soundfile
 
 from mamtra_eval.errors import UserError
 from mamtra_eval.listening import bundle as bundles
-from mamtra_eval.listening import exporting, kinds, loudness
+from mamtra_eval.listening import kinds
+from mamtra_eval.listening.building import exporting, loudness
+from mamtra_eval.listening.building.loudness import Level
+from mamtra_eval.listening.building.settling import Options, settle
 from mamtra_eval.listening.bundle import Bundle
-from mamtra_eval.listening.loudness import Level
-from mamtra_eval.listening.settling import Options, settle
 from mamtra_eval.rows import ClipKey
 from tests.listening import exported_bundles
 from tests.listening.exported_bundles import SYSTEMS, data, export

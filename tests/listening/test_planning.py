@@ -7,7 +7,8 @@ import json
 import pytest
 
 from mamtra_eval.errors import UserError
-from mamtra_eval.listening import kinds, planning
+from mamtra_eval.listening import kinds
+from mamtra_eval.listening.building import planning
 from mamtra_eval.statistics.crossed import Components
 
 

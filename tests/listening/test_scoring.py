@@ -11,11 +11,12 @@ import pytest
 
 from mamtra_eval import merging, opinions, results, rundata, sample_size, tradeoff
 from mamtra_eval.errors import UserError
-from mamtra_eval.listening import ingest, scoring, simulating
+from mamtra_eval.listening import ingest, simulating
+from mamtra_eval.listening.analysis import scoring
+from mamtra_eval.listening.analysis.votes import crossed, join
 from mamtra_eval.listening.bundle import RATINGS, Bundle
 from mamtra_eval.listening.ratings import Ratings
-from mamtra_eval.listening.screening import Rules
-from mamtra_eval.listening.votes import crossed, join
+from mamtra_eval.listening.screening.applying import Rules
 from mamtra_eval.opinions import Opinion
 from mamtra_eval.reader import RunReader
 from mamtra_eval.report import _html_data, html, leaderboard

@@ -12,7 +12,7 @@ import pytest
 from mamtra_eval.errors import UserError
 from mamtra_eval.listening.bundle import Bundle
 from mamtra_eval.listening.ratings import WITHDRAWN
-from mamtra_eval.listening.screening import Reason, Rules, Screened, screen
+from mamtra_eval.listening.screening.applying import Reason, Rules, Screened, screen
 from mamtra_eval.listening.trials import Response, Session
 from tests.listening import made_bundles
 

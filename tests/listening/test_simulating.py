@@ -13,7 +13,7 @@ from mamtra_eval.errors import UserError
 from mamtra_eval.listening.bundle import RATINGS, Bundle
 from mamtra_eval.listening.ingest import ingest
 from mamtra_eval.listening.ratings import Ratings
-from mamtra_eval.listening.screening import Rules, Screened, screen
+from mamtra_eval.listening.screening.applying import Rules, Screened, screen
 from mamtra_eval.listening.simulating import CHEATS, simulate
 from mamtra_eval.listening.trials import Session
 from tests.listening import made_bundles

@@ -22,10 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from mamtra_eval.errors import UserError
-from mamtra_eval.listening import checking, foreign
 from mamtra_eval.listening.bundle import Bundle
-from mamtra_eval.listening.checking import Answer, Draft
-from mamtra_eval.listening.ingest import reading
+from mamtra_eval.listening.ingest import checking, foreign, reading
+from mamtra_eval.listening.ingest.checking import Answer, Draft
 from mamtra_eval.listening.ratings import WITHDRAWN
 from mamtra_eval.listening.trials import Refusal, Session
 

@@ -21,10 +21,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from mamtra_eval.errors import UserError
-from mamtra_eval.listening import checking, foreign
 from mamtra_eval.listening.bundle import Bundle
-from mamtra_eval.listening.checking import Answer, Draft
-from mamtra_eval.listening.ingest import reading
+from mamtra_eval.listening.ingest import checking, foreign, reading
+from mamtra_eval.listening.ingest.checking import Answer, Draft
 from mamtra_eval.listening.ingest.reading import Row
 from mamtra_eval.listening.trials import Refusal, Session
 

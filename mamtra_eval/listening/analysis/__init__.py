@@ -1,0 +1,1 @@
+"""From sessions that count to scores, differences and their intervals: `analysing`."""

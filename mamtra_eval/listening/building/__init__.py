@@ -1,0 +1,1 @@
+"""Building a bundle from a run: sentences, lists, audio, words; `exporting` writes it."""

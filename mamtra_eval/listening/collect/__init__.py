@@ -1,0 +1,1 @@
+"""Collecting ratings: the server of the raters' page (`serving`) over SQLite (`records`)."""

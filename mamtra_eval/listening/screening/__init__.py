@@ -1,0 +1,1 @@
+"""Which sessions count, and a reason for every other: `rules`, and `applying` them."""
