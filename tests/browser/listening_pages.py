@@ -106,7 +106,7 @@ class Rater:
 
     def quiet(self, origin: str = "file:") -> None:
         """Fail where the page complained or asked beyond its origin."""
-        assert self.complaints == []
+        assert self.complaints == [], self.complaints
         allowed = (origin, "data:", "blob:")
         assert [url for url in self.requests if not url.startswith(allowed)] == []
 
