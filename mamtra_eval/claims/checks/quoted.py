@@ -19,6 +19,10 @@ from mamtra_eval.claims.finding import (
 from mamtra_eval.claims.profiles import Profiles
 from mamtra_eval.claims.words import listed, share
 from mamtra_eval.models import cost
+from mamtra_eval.statistics.listening_power import votes_needed
+
+VOTE_SD = 0.95
+"""Of five-point ratings, as listening tests have it; a common value of planning."""
 
 
 @register
@@ -91,8 +95,10 @@ def opinion_scores(claim: Claim, _profiles: Profiles | None) -> Finding:
         NEEDS_WEIGHTS,
         "–",
         f"{score:.2f} is a fall of {fall:.2f}, so the teacher has {score + fall:.2f}. Raters, "
-        "clips and intervals are not on record, so whether the two differ can't be said; it takes "
-        "clips of both and a listening test.",
+        "clips and intervals are not on record, so whether the two differ can't be said. A true "
+        f"fall of {fall:.2f} is seen (80 %) with {votes_needed(fall, VOTE_SD):,} independent votes "
+        f"of each system (SD of a vote {VOTE_SD:g}); mamtra-eval listen plan says what a test can "
+        "see.",
         best=NOT_CHECKABLE,
     )
 
