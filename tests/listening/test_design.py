@@ -119,6 +119,47 @@ def test_all_pairs_where_asked():
     }  # fmt: skip
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    kind=st.sampled_from(["mos", "cmos", "ab", "mushra"]),
+    gold=st.integers(0, 2),
+    traps=st.integers(0, 2),
+    repeats=st.integers(0, 4),
+    null=st.integers(0, 1),
+    seed=st.integers(0, 10**6),
+)
+def test_any_number_of_checks_finds_its_places(kind, gold, traps, repeats, null, seed):
+    checks = Checks(gold, traps, repeats, null)
+    for slots in _draw(kind, 3, 12, checks=checks, seed=str(seed)).lists.values():
+        found = Counter(slot.role for slot in slots)
+        assert found == Counter(
+            {"rated": 12, "gold": gold, "trap": traps, "repeat": repeats, "null": null}
+        )
+        assert len({slot.of for slot in slots if slot.role == "repeat"}) == repeats
+
+
+@pytest.mark.parametrize(("systems", "items"), [(5, 20), (5, 24), (6, 24), (2, 12)])
+def test_sentences_change_their_places_from_list_to_list(systems, items):
+    design = _draw(systems=systems, items=items, replicates=1)
+    places: dict[str, set[int]] = {}
+    for slots in design.lists.values():
+        rated = [slot.item or "" for slot in slots if slot.role == "rated"]
+        for place, item in enumerate(rated):
+            places.setdefault(item, set()).add(place)
+    assert (
+        min(map(len, places.values())) >= 2 if systems > 2 else max(map(len, places.values())) > 1
+    )
+    spread = [max(own) - min(own) for own in places.values()]
+    assert sum(spread) / len(spread) > items / 4
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_two_conditions_follow_themselves_once_at_most(seed):
+    for slots in _draw(systems=2, items=21, seed=str(seed)).lists.values():
+        rated = [slot.systems for slot in slots if slot.role == "rated"]
+        assert all(len({*rated[at : at + 3]}) == 2 for at in range(len(rated) - 2))
+
+
 def test_mushra_turns_an_order_of_its_own_for_each_sentence():
     design = _draw("mushra", systems=6, items=10)
     first = [slot.systems for slot in design.lists["l000"] if slot.role == "rated"]

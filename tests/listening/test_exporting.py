@@ -17,6 +17,7 @@ from mamtra_eval.errors import UserError
 from mamtra_eval.listening import bundle as bundles
 from mamtra_eval.listening import kinds
 from mamtra_eval.listening.building import exporting, loudness
+from mamtra_eval.listening.building.design import Checks
 from mamtra_eval.listening.building.loudness import Level
 from mamtra_eval.listening.building.settling import Options, settle
 from mamtra_eval.listening.bundle import Bundle
@@ -167,13 +168,31 @@ def test_exports_of_other_programs_lie_beside(mos: Bundle):
 
 def test_rules_and_analysis_are_settled_in_words(mos: Bundle):
     text = (mos.folder / "PREREG.md").read_text()
-    for part in (mos.content_sha256, "two-way clustered 95 %", "traps_min | 2",
+    for part in (mos.content_sha256, "two-way clustered 95 %", "(`traps_min`) | 2", "Planned: 24 sessions",
                  "No margin of equivalence is declared"):  # fmt: skip
         assert part in text
-    told = exporting.documents.preregistration(
-        mos.manifest | {"analysis": mos.manifest["analysis"] | {"margin": 0.3}}, ["a", "b"]
+    told = exporting.preregistration.render(
+        mos.manifest | {"analysis": mos.manifest["analysis"] | {"margin": 0.3}}, ["a", "b"], 24
     )
     assert "90 % interval of their difference lies within ±0.3" in told
+
+
+def test_a_comparison_is_settled_as_one(tmp_path: Path):
+    text = (export(tmp_path / "b", "ab").folder / "PREREG.md").read_text()
+    for part in ("half the difference of the means of both orders", "Bradley–Terry", "Davidson"):
+        assert part in text
+    assert "mean of all votes of a system" not in text
+    assert "igeonhole" not in text
+
+
+def test_the_readme_names_what_is_there(tmp_path: Path, mos: Bundle):
+    assert "exports/" in (mos.folder / "README.md").read_text()
+    assert "offline/test.html" not in (mos.folder / "README.md").read_text()
+    made = export(tmp_path / "b", checks=Checks(1, 0, 1))
+    assert "offline/test.html" in (made.folder / "README.md").read_text()
+    page = (made.folder / "site/bundle.js").read_text()
+    assert "Some clips ask you" not in page
+    assert "A few clips come again" in page
 
 
 def test_a_rehearsal_says_so_and_blanks_are_refused(mos: Bundle, tmp_path: Path):

@@ -8,15 +8,16 @@ all shifts over a block are a family; the families of all blocks are a replicate
 (item, condition) has exactly one vote. Lists are handed out in their order, so that at any
 time cells differ by one vote at most.
 
-Within a family, checks stand at the same places and orders are shifts of one sequence
-(``sequences``), so that positions are balanced exactly. Checks keep away from the first two
-places and the last one, and repeats from what they repeat.
+Within a family, checks stand at the same places and conditions follow shifts of one sequence
+(``sequences``), so that positions are balanced exactly. Sentences change their places from list to
+list: an effect of the position can be told from one of the sentence. Checks keep away from the
+first two places and the last one, and repeats from what they repeat.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import permutations
 
@@ -153,37 +154,44 @@ def _family(
     rng.shuffle(order)
     sequence = balanced(len(order), len(conditions), seed)
     layout = _layout(sequence, checks, rng)
-    if len(conditions) > 1:
-        shown = [conditions] * len(order)
-    else:  # all side by side: every sentence has an order of its own, which the lists turn
-        shown = [_turns(rng.sample(conditions[0], len(conditions[0]))) for _ in order]
-    for shift in range(len(shown[0])):
-        yield list(_list(order, sequence, layout, shown, shift))
-
-
-def _turns(systems: Sequence[str]) -> Sequence[tuple[str, ...]]:
-    return [(*systems[start:], *systems[:start]) for start in range(len(systems))]
+    if len(conditions) == 1:  # all side by side: an order for each sentence, which the lists turn
+        turns = {item: rng.sample(conditions[0], len(conditions[0])) for item in order}
+        for shift in range(len(conditions[0])):
+            shown = {item: (*turns[item][shift:], *turns[item][:shift]) for item in order}
+            yield list(_list(rng.sample(order, len(order)), shown, layout))
+        return
+    count = len(conditions)
+    places = {one: [at for at, c in enumerate(sequence) if c == one] for one in range(count)}
+    classes = [[order[at] for at in places[one]] for one in range(count)]
+    # A class of sentences has condition ``class + start`` in a list: over the lists each once.
+    # Where classes are of one size, their starts are shuffled, and they move over all places; else
+    # each stays at its own places, among which its sentences move.
+    even = len(order) % count == 0
+    starts = rng.sample(range(count), count) if even else range(count)
+    for shift, start in enumerate(starts):
+        at: dict[int, str] = {}
+        for number, group in enumerate(classes):
+            condition = (number + start) % count
+            free = places[(condition - shift) % count]
+            at |= dict(zip(free, rng.sample(group, len(group)), strict=True))
+        items = [at[place] for place in range(len(order))]
+        shown = {
+            item: conditions[(sequence[place] + shift) % count] for place, item in enumerate(items)
+        }
+        yield list(_list(items, shown, layout))
 
 
 def _list(
-    order: Sequence[str],
-    sequence: Sequence[int],
-    layout: Sequence[Slot | int],
-    shown: Sequence[Sequence[tuple[str, ...]]],
-    shift: int,
+    order: Sequence[str], shown: Mapping[str, tuple[str, ...]], layout: Sequence[Slot | int]
 ) -> Iterator[Slot]:
     """One list: ``layout`` has the numbers of rated trials in order, and checks between them."""
-
-    def systems(number: int) -> tuple[str, ...]:
-        return shown[number][(sequence[number] + shift) % len(shown[number])]
-
     for slot in layout:
         if isinstance(slot, int):
-            yield Slot("rated", order[slot], systems(slot))
+            yield Slot("rated", order[slot], shown[order[slot]])
         elif slot.role == "repeat":
-            repeated = layout[slot.of or 0]
-            number = repeated if isinstance(repeated, int) else 0
-            yield Slot("repeat", order[number], systems(number), of=slot.of)
+            number = layout[slot.of or 0]
+            item = order[number if isinstance(number, int) else 0]
+            yield Slot("repeat", item, shown[item], of=slot.of)
         else:
             yield slot
 
@@ -210,8 +218,8 @@ def _placed(
     others += [Slot("trap", check=number) for number in range(checks.traps)]
     others += [Slot("null", check=number) for number in range(checks.null)]
     rng.shuffle(others)
-    late = set(rng.sample(places[len(places) // 2 :], min(checks.repeats, len(places) // 2)))
-    late |= set(places[len(places) - checks.repeats :][: checks.repeats - len(late)])
+    behind = max(checks.repeats, len(places) - len(places) // 2)
+    late = set(rng.sample(places[len(places) - behind :], checks.repeats))
     numbers, rest = iter(range(len(sequence))), iter(others)
     layout: list[Slot | int] = []
     repeated: set[int] = set()

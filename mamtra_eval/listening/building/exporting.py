@@ -17,7 +17,14 @@ from typing import Any
 
 from mamtra_eval.errors import UserError
 from mamtra_eval.listening import bundle
-from mamtra_eval.listening.building import balance, documents, manifest, planning, sitedata
+from mamtra_eval.listening.building import (
+    balance,
+    documents,
+    manifest,
+    planning,
+    preregistration,
+    sitedata,
+)
 from mamtra_eval.listening.building.clips import Heard, Prepared, headphones, prepare
 from mamtra_eval.listening.building.settling import Options, Settled, settle
 from mamtra_eval.listening.building.stimuli import Stimulus, check_language
@@ -158,7 +165,7 @@ def _write(
     words: tuple[list[str], bool],
 ) -> None:
     """Everything beside the audio."""
-    told = documents.instructions(options.kind, settled.checks.repeats > 0)
+    told = documents.instructions(options.kind, settled.checks)
     consent_sha256 = _sha256("\n\n".join(words[0]))
     page = _page(options, sound, words[0], told, consent_sha256)
     lists = {
@@ -184,12 +191,13 @@ def _write(
         "design/assignments.csv": manifest.assignments(settled.lists),
         "design/design_report.json": _json(balance.report(settled.design, options.raters)),
         "design/power.json": _json(plan(settled, options, sound.seconds).to_dict()),
-        "PREREG.md": documents.preregistration(public, systems),
-        "README.md": documents.readme(public),
+        "PREREG.md": preregistration.render(public, systems, options.raters),
     }.items():
         (folder / path).write_text(text, encoding="utf-8")
     (folder / bundle.KEY).chmod(0o600)
     _add_forms(folder, options)
+    parts = [path.name for path in folder.iterdir()]
+    (folder / "README.md").write_text(documents.readme(public, parts), encoding="utf-8")
     (folder / bundle.SUMS).write_text(bundle.sums(folder), encoding="utf-8")
 
 

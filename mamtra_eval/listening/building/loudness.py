@@ -14,11 +14,13 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 import numpy as np
+import soxr
 
 from mamtra_eval import audio
 from mamtra_eval.errors import MeasurementError
 from mamtra_eval.listening.building.signals import Samples
 
+METER_HZ = 48000
 SHORTEST_S = 0.4
 """Gating block of BS.1770: nothing shorter has a loudness."""
 FRAME_S = 0.01
@@ -92,6 +94,10 @@ def lufs(samples: Samples, sample_rate_hz: int) -> float:
     """
     import pyloudnorm
 
+    # The standard's filters are given at 48 kHz; a meter at another rate only approximates them.
+    if sample_rate_hz != METER_HZ and len(samples):
+        samples = soxr.resample(samples, sample_rate_hz, METER_HZ, quality="HQ")
+        sample_rate_hz = METER_HZ
     if len(samples) < SHORTEST_S * sample_rate_hz:
         seconds = len(samples) / sample_rate_hz
         raise MeasurementError(f"{seconds:.2f} s: loudness is defined from {SHORTEST_S} s on")

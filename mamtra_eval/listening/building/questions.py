@@ -25,6 +25,8 @@ MUSHRA_ANCHORS = {"anchor 7 kHz": "low-pass:7000", "anchor 3.5 kHz": "low-pass:3
 """By name the effect: the mid and the low anchor of BS.1534."""
 RESERVE = 4
 """Sentences that are kept for practice and checks."""
+MILD = 2.0
+"""Tolerance where the answer is only likely: a strict rater may find a recording fair."""
 
 
 @dataclass
@@ -108,7 +110,7 @@ class Questions:
             ([self._check("gold", one, "bad")], None, low, 1.0)
         ]
         if self._recordings is not None:
-            found.append(([self._check("gold", other)], None, high, 1.0))
+            found.append(([self._check("gold", other)], None, high, MILD))
         return found
 
     def traps(self) -> list[tuple[list[str], str | None, float, float]]:
@@ -137,7 +139,8 @@ class Questions:
 
     def available(self) -> Checks:
         """The most checks of each sort that there can be."""
-        return Checks(len(self.gold()), len(self.traps()), 2, len(self.null()))
+        half = len(self.material.items) // 2
+        return Checks(len(self.gold()), len(self.traps()), half, len(self.null()))
 
     def _trial(self, name: str, place: int, slot: Slot, slots: Sequence[Slot]) -> Trial:
         trial = f"{name}_{place:02d}"
@@ -184,15 +187,15 @@ class Questions:
         scale, speakers = self.kind.scale, self.material.speakers
         found: list[tuple[list[str], str | None, float, float]] = []
         if self._recordings is not None:
-            found.append(([self._check("gold", one)], self._reference(one), scale.high, 1.0))
+            found.append(([self._check("gold", one)], self._reference(one), scale.high, MILD))
         strangers = [
             utterance
-            for utterance in (*self.material.reserve, *self.material.items)
+            for utterance in self.material.reserve
             if speakers.get(utterance) not in (None, speakers.get(other))
         ]
         if strangers and speakers.get(other) is not None:
             stranger = self._check("gold", strangers[0])
-            found.append(([stranger], self._reference(other), scale.low, 1.0))
+            found.append(([stranger], self._reference(other), scale.low, MILD))
         return found
 
     def _all(self) -> list[str]:

@@ -5,7 +5,8 @@ their number). Over the family each position then has each condition once, and e
 condition to another is as frequent as their difference is in the one sequence they share. So it is
 enough to find a sequence in which every difference is as frequent as the others (as in Williams'
 squares, 1949, which are the case of one round), no condition follows itself, and the mean position
-of each is near the middle.
+of each is near the middle. Two conditions that never followed themselves would only alternate,
+which a rater can guess: they follow themselves once at most.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ def balanced(places: int, conditions: int, seed: str) -> list[int]:
         seed: of the search; the same seed, the same sequence.
     """
     rng = random.Random(seed)  # noqa: S311 -- an order, no secret
+    if conditions == 2:
+        return _of_two(places, rng)
     found = [place % conditions for place in range(places)]
     rng.shuffle(found)
     if conditions == 1 or places < 2:
@@ -46,6 +49,12 @@ def balanced(places: int, conditions: int, seed: str) -> list[int]:
         else:
             found[one], found[other] = found[other], found[one]
     return found
+
+
+def _of_two(places: int, rng: random.Random) -> list[int]:
+    """Two by two in random order: runs of two at most, and no order that a rater could guess."""
+    pairs = [rng.sample((0, 1), 2) for _ in range(-(-places // 2))]
+    return [one for pair in pairs for one in pair][:places]
 
 
 def cost(sequence: Sequence[int], conditions: int) -> float:

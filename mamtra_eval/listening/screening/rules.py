@@ -18,6 +18,26 @@ from mamtra_eval.listening.screening import checks as session_checks
 from mamtra_eval.listening.screening.checks import Checks
 from mamtra_eval.listening.trials import Session
 
+RULE_WORDS = {
+    "heard_min": "share of every clip that was played, at least",
+    "traps_min": "traps answered as told, at least",
+    "traps_min_with_gold": "enough where every gold trial is right",
+    "gold": "every gold trial within its tolerance",
+    "variance_min": "variance of a session's ratings, at least",
+    "faster_than_clip": "no rating before its clip could have ended",
+    "median_rt_min": "median time by the clips' duration, at least",
+    "sessions_max": "sessions of one rater, at most",
+    "answered_min": "share of the trials that were answered, at least",
+    "hidden_reference_min": "MUSHRA: hidden reference rated, at least",
+    "hidden_reference_share": "MUSHRA: except on this share of trials",
+    "headphones_min": "right answers of the headphone check, at least",
+    "z_max": "deviation of a vote in its system, at most",
+    "repeats_flag": "flag: repeats differ by more steps",
+    "r_flag": "flag: correlation with the others below",
+    "reversed_flag": "flag: correlation that looks reversed",
+}
+"""Each rule in words, as reports and pre-registrations print it beside its value."""
+
 
 @dataclass(frozen=True)
 class Rules:
