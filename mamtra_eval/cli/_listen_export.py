@@ -26,6 +26,9 @@ ANCHOR = Annotated[bool, typer.Option("--anchor/--no-anchor", help="Rate a low a
 PAIRS = Annotated[str, typer.Option(help="Of cmos and ab: baseline (each with it) or all.")]
 AS_JSON = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 TEXT = typer.Option()
+GUESSABLE = 2**40
+SHOWN_LU = 0.05
+"""Less than is printed of a loudness."""
 
 
 def plan(
@@ -47,7 +50,7 @@ def plan(
     ] = None,
     pilot: Annotated[
         Path | None,
-        typer.Option(metavar="BUNDLE", help="An analysed bundle, whose spread is taken."),
+        typer.Option(metavar="BUNDLE", help="Analysed, of mos, smos or mushra: take its spreads."),
     ] = None,
     as_json: AS_JSON = False,
 ) -> None:
@@ -55,7 +58,7 @@ def plan(
     from mamtra_eval.cli.output import to_json
     from mamtra_eval.listening import kinds
     from mamtra_eval.listening.building import exporting, settling
-    from mamtra_eval.listening.building.planning import of_pilot
+    from mamtra_eval.listening.building.spreads import of_pilot
 
     options = settling.Options(
         kinds.find(kind), _names(systems), items, per_session=per_session, raters=raters,
@@ -63,7 +66,7 @@ def plan(
         difference=difference, hourly=hourly,
     )  # fmt: skip
     data = _read(run)
-    found = exporting.foresee(data, options, of_pilot(pilot) if pilot else None)
+    found = exporting.foresee(data, options, of_pilot(pilot, options.kind) if pilot else None)
     if as_json:
         typer.echo(to_json(found.to_dict()))
     else:
@@ -78,8 +81,13 @@ def export(
     items: ITEMS = None,
     per_session: PER_SESSION = 24,
     raters: RATERS = 24,
-    replicates: Annotated[int, typer.Option(min=1, max=50, help="Orders of every block.")] = 2,
-    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    replicates: Annotated[
+        int, typer.Option(min=1, max=50, help="Times that every clip is in the lists.")
+    ] = 1,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Secret: same seed, same bytes. Drawn and kept in key/ if left out."),
+    ] = None,
     form: Annotated[
         str,
         typer.Option(
@@ -137,13 +145,20 @@ def export(
     options = settling.Options(
         _kind(kind, step, question), _names(systems), items, per_session, raters, replicates,
         design.Checks(gold, traps, repeats, 1), headphones, reference, anchor, _pairs(pairs),
-        baseline, margin or None, seed, _level(sample_rate, loudness, trim), container,
+        baseline, margin or None, _seed(seed), _level(sample_rate, loudness, trim), container,
         _formats(form), base_url, study_url, title=title, consent=consent, contact=contact,
         payment=payment,
         retention=retention, completion=completion_code, redirect=redirect, created=created,
     )  # fmt: skip
     made = exporting.export(_read(run), out, options)
     _tell(made.manifest, out)
+    if exporting.OFFLINE in options.formats and not (out / "offline").is_dir():
+        limit_mb = exporting.OFFLINE_BYTES // 10**6
+        typer.echo(f"! No offline/test.html: the audio has over {limit_mb} MB (--sample-rate 24000 "
+                   "or --audio flac make it smaller).")  # fmt: skip
+    if seed is not None and abs(seed) < GUESSABLE:
+        typer.echo("! A short seed can be guessed: who has this program and the run's audio can "
+                   "then tell which clip is whose. Leave --seed away for a study.")  # fmt: skip
 
 
 def _read(run: Path) -> RunData:
@@ -166,7 +181,20 @@ def _pairs(text: str) -> str:
     return text
 
 
+def _seed(given: int | None) -> int:
+    import secrets
+
+    return secrets.randbits(63) if given is None else given
+
+
 def _formats(text: str) -> tuple[str, ...]:
+    from mamtra_eval.errors import unknown_name
+    from mamtra_eval.listening import exports
+
+    known = ("static", "offline", *exports.FORMATS)
+    for name in _names(text) or ():
+        if name not in known:
+            raise unknown_name("format of a bundle", name, known)
     return tuple(name for name in _names(text) or () if name != "static")
 
 
@@ -202,17 +230,26 @@ def _print(found: Plan, options: Options) -> None:
         + ("" if found.cost is None else f"; all sessions cost {found.cost:,.2f}"),
         f"Votes a {'pair' if options.kind.is_pair else 'system'}: {found.votes_per_system:.0f}",
     ]
-    if found.smallest is not None and found.floor is not None:
+    if found.smallest is not None:
         rests = "assumed spreads" if found.assumed else "the pilot's spreads"
-        lines.append(
-            f"Seen with 80 %: a difference of {found.smallest:.2f} points (by {rests}); with votes "
-            f"without end from these raters on these sentences still {found.floor:.2f}"
-        )
+        lines += [
+            f"Told apart with 80 %, by {rests}: a "
+            f"single pair by itself from {found.smallest:.2f} points on",
+            *_corrected(found),
+            f"With votes without end from these raters on these sentences, a single pair by itself "
+            f"still from {found.floor:.2f}",
+        ]
     what = "share" if found.kind == "ab" else "difference"
     needed = ", ".join(f"{one}: {votes:,}" for one, votes in found.votes_needed.items())
-    lines.append(f"Independent votes that a {what} needs: {needed}")
+    lines.append(f"Independent votes that a {what} needs, of a single pair: {needed}")
     for line in [*lines, *(f"! {warning}" for warning in found.warnings)]:
         typer.echo(line)
+
+
+def _corrected(found: Plan) -> list[str]:
+    if found.comparisons < 2:
+        return []
+    return [f"After correction over {found.comparisons} pairs from {found.smallest_corrected:.2f}"]
 
 
 def _tell(manifest: dict[str, Any], out: Path) -> None:
@@ -222,7 +259,7 @@ def _tell(manifest: dict[str, Any], out: Path) -> None:
         f"{n['lists']} lists of {n['trials']} trials ({n['rated']} rated)"
     )
     if loudness["normalised"]:
-        lowered = loudness["target_lufs"] != loudness["asked_lufs"]
+        lowered = loudness["asked_lufs"] - loudness["target_lufs"] >= SHOWN_LU
         why = f", asked {loudness['asked_lufs']:g}: a peak would have gone over" if lowered else ""
         typer.echo(f"Every clip at {loudness['target_lufs']:.1f} LUFS{why}")
     left = {one["utterance"] for one in manifest["left_out"]}

@@ -51,6 +51,7 @@ def serve(
 
     found = open_bundle(bundle)
     _check_consent(found, host)
+    _check_whole(found)
     collector.serve(found, host, port, ready=lambda address: _welcome(found, address))
     typer.echo(f"Stopped. Next: mamtra-eval listen ingest {bundle}")
 
@@ -58,32 +59,26 @@ def serve(
 @app.command()
 def simulate(
     bundle: BUNDLE,
-    out: Annotated[
-        Path | None, typer.Option(help="File to write; in the bundle's ratings/ if left out.")
-    ] = None,
     raters: Annotated[int, typer.Option(min=1, max=100_000)] = 24,
     seed: Annotated[int, typer.Option()] = 0,
     cheats: Annotated[
         str,
         typer.Option(help="Bad raters among them: straight=1,random=1,trap=1,fast=1,reversed=1"),
     ] = "",
-    ingesting: Annotated[
-        bool, typer.Option("--ingest/--no-ingest", help="Ingest them at once.")
-    ] = True,
 ) -> None:
-    """Let a program answer the test, to rehearse the analysis; marked as simulated for good."""
-    from mamtra_eval.listening import ingest as ingesting_room
+    """Let a program answer a copy of the bundle, as a rehearsal; marked as such for good."""
+    from mamtra_eval.listening import ingest as ingesting
     from mamtra_eval.listening import simulating
     from mamtra_eval.listening.bundle import open_bundle
 
     found = open_bundle(bundle)
+    _check_rehearsal(bundle)
     sessions = simulating.simulate(found, raters, seed, None, _counts(cheats))
-    path = out or bundle / "ratings" / f"simulated-{seed}.jsonl"
+    path = bundle / "ratings" / f"simulated-{seed}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(sessions), encoding="utf-8")
     typer.echo(f"{len(sessions)} simulated sessions: {path}")
-    if ingesting:
-        _tell_ingested(ingesting_room.ingest(found, [path]))
+    _tell_ingested(ingesting.ingest(found, [path]))
 
 
 @app.command()
@@ -148,6 +143,20 @@ def analyse(
     typer.echo(f"Report: {written[0]}")
 
 
+def _check_whole(bundle: Bundle) -> None:
+    """UserError where raters would be asked something else than what is kept of them."""
+    from mamtra_eval.errors import UserError
+    from mamtra_eval.listening.bundle import changed
+
+    parts = ("site/bundle.js", "site/lists.js", "site/audio/", "design/", "key/", "bundle.json")
+    if names := [name for name in changed(bundle.folder) if name.startswith(parts)]:
+        raise UserError(
+            f"{names[0]} is not what was exported ({len(names)} such)",
+            where=str(bundle.folder),
+            fix="Restore the bundle, or export it again: answers would not fit its lists.",
+        )
+
+
 def _check_consent(bundle: Bundle, host: str) -> None:
     """A rehearsal stays on this machine."""
     from mamtra_eval.errors import UserError
@@ -158,6 +167,23 @@ def _check_consent(bundle: Bundle, host: str) -> None:
             where=str(bundle.folder),
             fix="Export it again with --consent FILE (mamtra-eval listen consent prints a "
             "template), or serve it at 127.0.0.1.",
+        )
+
+
+def _check_rehearsal(folder: Path) -> None:
+    """UserError where people have answered: what is simulated can't be taken out again."""
+    from mamtra_eval.errors import UserError
+    from mamtra_eval.listening.bundle import COLLECTED, RATINGS
+    from mamtra_eval.listening.ratings import Ratings
+
+    rated = (folder / RATINGS).is_file()
+    people = rated and any(not one.simulated for one in Ratings(folder / RATINGS).sessions())
+    if people or (folder / COLLECTED).is_file():
+        raise UserError(
+            "people have answered this test already",
+            where=str(folder),
+            fix="Rehearse in a copy of the bundle as it was exported, without key/collected.sqlite "
+            "and ratings/.",
         )
 
 

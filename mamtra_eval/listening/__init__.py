@@ -15,7 +15,7 @@ session   one person's way through one list; a rater may have several
 vote      one rating of one token (of a pair: one of both)
 
 ``building/`` draws the lists, prepares the audio and writes the bundle, ``exports/`` its forms for
-other programs, ``page/`` is what raters see, ``collect/`` takes their answers, ``ingest/`` reads them
-from files, ``screening/`` says which sessions count, and why the others don't, ``analysis/`` what
-follows; ``simulating`` answers in people's place, for rehearsals.
+other programs, ``page/`` is what raters see, ``collect/`` takes their answers, ``ingest/`` reads
+them from files, ``screening/`` says which sessions count, and why the others don't, ``analysis/``
+what follows; ``simulating`` answers in people's place, for rehearsals.
 """

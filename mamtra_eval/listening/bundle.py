@@ -8,7 +8,8 @@ of every list, ``key/key.json`` says what tokens and trials are.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -79,28 +80,34 @@ class Bundle:
     @cached_property
     def lists(self) -> dict[str, tuple[Trial, ...]]:
         """Trials of every list, in order."""
-        return {
-            name: tuple(
-                Trial(trial["id"], tuple(trial["tokens"]), trial.get("reference"))
-                for trial in trials
-            )
-            for name, trials in _read(self.folder / LISTS).items()
-        }
+        values = _read(self.folder / LISTS)
+        with _whole(self.folder / LISTS):
+            found = {
+                name: tuple(
+                    Trial(trial["id"], tuple(trial["tokens"]), trial.get("reference"))
+                    for trial in trials
+                )
+                for name, trials in values.items()
+            }
+            if not any(found.values()):
+                raise ValueError("no lists")
+        return found
 
     @cached_property
     def key(self) -> Key:
         """What the tokens are; UserError where ``key/`` is not beside the rest."""
         values = _read(self.folder / KEY)
-        return Key(
-            values["salt"],
-            dict(values["systems"]),
-            {token: TokenKey(**one) for token, one in values["tokens"].items()},
-            {
-                trial: TrialKey(**{**one, "tokens": tuple(one["tokens"])})
-                for trial, one in values["trials"].items()
-            },
-            dict(values["headphones"]),
-        )
+        with _whole(self.folder / KEY):
+            return Key(
+                values["salt"],
+                dict(values["systems"]),
+                {token: TokenKey(**one) for token, one in values["tokens"].items()},
+                {
+                    trial: TrialKey(**{**one, "tokens": tuple(one["tokens"])})
+                    for trial, one in values["trials"].items()
+                },
+                dict(values["headphones"]),
+            )
 
 
 def open_bundle(folder: Path) -> Bundle:
@@ -124,9 +131,16 @@ def sums(folder: Path) -> str:
 
 
 def changed(folder: Path) -> list[str]:
-    """Files that are not what ``SHA256SUMS`` says, or are gone; those made later don't count."""
+    """Files that are not what ``SHA256SUMS`` says, or are gone; those made later don't count.
+
+    Where that file itself is gone or not readable, it is the one that was changed.
+    """
+    try:
+        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return [SUMS]
     found = []
-    for line in (folder / SUMS).read_text(encoding="utf-8").splitlines():
+    for line in lines:
         digest, _, name = line.partition("  ")
         path = folder / name
         if not path.is_file() or audio.sha256(path) != digest:
@@ -149,6 +163,19 @@ def check(manifest: Mapping[str, Any], where: Path) -> None:
             where=str(where),
             fix="Export the bundle again with this version, or restore the file.",
         )
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """UserError where a file has not the form it must have."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"damaged ({type(error).__name__}: {error})",
+            where=str(path),
+            fix="Restore it from where the bundle was exported.",
+        ) from error
 
 
 def _read(path: Path) -> dict[str, Any]:

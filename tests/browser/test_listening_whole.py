@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from mamtra_eval import audio
 from mamtra_eval.listening import ingest, kinds
 from mamtra_eval.listening.building import exporting
 from mamtra_eval.listening.building.loudness import Level
@@ -33,7 +34,8 @@ def made(tmp_path: Path) -> Bundle:
         path = tmp_path / f"{number}.wav"
         soundfile.write(path, 0.1 * rng.standard_normal(8000), 16000, "PCM_16")
     clips = tuple(
-        replace(clip, path=str(tmp_path / f"{number}.wav")) for number, clip in enumerate(run.clips)
+        replace(clip, path=str(path := tmp_path / f"{number}.wav"), sha256=audio.sha256(path))
+        for number, clip in enumerate(run.clips)
     )
     options = Options(
         kinds.find("mos"), ("recordings", "teacher", "1-1"), 8, replicates=1, headphones=1,

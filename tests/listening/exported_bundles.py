@@ -28,7 +28,7 @@ def data() -> RunData:
 def export(folder: Path, kind: str = "mos", **options: Any) -> Bundle:
     """A bundle of four systems and eight sentences at 8 kHz."""
     chosen: dict[str, Any] = {
-        "systems": SYSTEMS, "items": 8, "replicates": 1, "headphones": 1, "created": CREATED,
+        "systems": SYSTEMS, "items": 8, "seed": 0, "headphones": 1, "created": CREATED,
         "level": Level(8000), **options,
     }  # fmt: skip
     return exporting.export(data(), folder, Options(kinds.find(kind), **chosen))

@@ -124,7 +124,7 @@ def _manifest(kind: str, tokens: dict[str, Any], lists: dict[str, Any]) -> dict[
         "kind": {"name": kind, "attribute": found.attribute, "question": found.question,
                  "scale": scale},
         "language": "en", "run": {"testset": "made", "sha256": "0" * 64, "n_utterances": 9},
-        "n": {"systems": 3, "items": 4, "lists": 3, "trials": 7, "rated": 4}, "seed": 0,
+        "n": {"systems": 3, "items": 4, "lists": 3, "trials": 7, "rated": 4},
         "audio": {"sample_rate_hz": RATE_HZ, "format": "wav", "channels": 1,
                   "loudness": {"normalised": True, "asked_lufs": -23.0, "target_lufs": -23.0,
                                "ceiling_dbfs": -1.0, "library": "pyloudnorm 0.2.0"},

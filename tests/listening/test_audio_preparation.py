@@ -65,13 +65,16 @@ def test_ends_get_the_same_pauses_and_the_middle_stays():
 
 
 def test_files_have_sixteen_bits_and_no_metadata():
-    data = loudness.encode(tone(500, 0.5, 0.5), LEVEL, "wav")
+    rng = np.random.default_rng(0)
+    data = loudness.encode(tone(500, 0.5, 0.5), LEVEL, "wav", rng)
     assert len(data) == 44 + 2 * 24000  # a header of 44 bytes has room for nothing else
     samples, rate_hz = soundfile.read(io.BytesIO(data), dtype="int16")
     assert rate_hz == RATE_HZ
-    assert samples.max() == 16384
+    assert samples.max() == pytest.approx(16384, abs=1)
+    silence = np.frombuffer(loudness.encode(np.zeros(5000), LEVEL, "wav", rng)[44:], np.int16)
+    assert {*silence.tolist()} == {-1, 0, 1}  # dither of one step and no more
     with pytest.raises(MeasurementError, match="over full scale"):
-        loudness.encode(tone(500, 0.5, 1.1), LEVEL, "wav")
+        loudness.encode(tone(500, 0.5, 1.1), LEVEL, "wav", rng)
 
 
 @pytest.mark.parametrize("cutoff_hz", [3500.0, 7000.0])

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from mamtra_eval import audio
 from mamtra_eval.errors import UserError
 from mamtra_eval.listening import bundle as bundles
 from mamtra_eval.listening import kinds
 from mamtra_eval.listening.building import exporting, loudness
-from mamtra_eval.listening.building.design import Checks
+from mamtra_eval.listening.building.design import Checks, conditions_of, draw
 from mamtra_eval.listening.building.loudness import Level
 from mamtra_eval.listening.building.settling import Options, settle
 from mamtra_eval.listening.bundle import Bundle
@@ -59,6 +60,53 @@ def test_nothing_that_raters_get_names_a_system_a_sentence_or_a_role(made: Bundl
         for text in texts:
             assert text.lower() not in path.read_text(encoding="utf-8").lower()
         assert not re.search(r'"(role|expected|tolerance|system|utterance|made)"', own)
+
+
+def test_no_token_and_no_file_is_in_two_places(made: Bundle):
+    lists = made.lists
+    owners: dict[str, set[str]] = {}
+    for name, trials in lists.items():
+        for trial in trials:
+            for token in (*trial.tokens, *([trial.reference] if trial.reference else [])):
+                owners.setdefault(token, set()).add(f"{name} {trial.id}")
+    assert max(map(len, owners.values())) == 1  # what lists share would be a check, or the baseline
+    facts = [one for token, one in made.manifest["tokens"].items()]
+    assert len({one["sha256"] for one in facts}) == len(facts)
+
+
+def test_repeats_have_another_length_than_what_they_repeat(mos: Bundle):
+    lengths = mos.manifest["tokens"]
+    pairs = [(key.tokens[0], mos.key.trials[key.of].tokens[0])
+             for key in mos.key.trials.values() if key.of]  # fmt: skip
+    same = [lengths[one]["duration_s"] == lengths[other]["duration_s"] for one, other in pairs]
+    assert pairs
+    assert not any(same)
+
+
+def test_lists_cannot_be_drawn_again_from_the_seed_alone(mos: Bundle):
+    conditions = conditions_of("mos", list(mos.key.systems), "baseline", None)
+    items = sorted({key.utterance or "" for key in mos.key.tokens.values() if key.made == "clip"})
+    again = draw(items, conditions, per_session=24, replicates=1, checks=Checks(2, 2, 2), seed="0")
+    roles = [[slot.role for slot in slots] for slots in again.lists.values()]
+    own = [[mos.key.trials[trial.id].role for trial in trials] for trials in mos.lists.values()]
+    assert roles != own
+    known = json.loads((mos.folder / bundles.KEY).read_text())
+    assert known["seed"] == 0
+    assert '"seed": 0' not in (mos.folder / "bundle.json").read_text().replace(
+        '"resamples": 2000,\n  "seed": 0', ""
+    )
+
+
+def test_bundles_of_one_seed_cannot_be_linked(tmp_path: Path):
+    one, other = export(tmp_path / "a", "mos"), export(tmp_path / "b", "ab")
+    assert not {*one.manifest["tokens"]} & {*other.manifest["tokens"]}
+    hashes = [{facts["sha256"] for facts in b.manifest["tokens"].values()} for b in (one, other)]
+    assert not hashes[0] & hashes[1]
+
+
+def test_a_seed_is_drawn_where_none_is_given():
+    assert Options(kinds.find("mos")).seed != Options(kinds.find("mos")).seed
+    assert Options(kinds.find("mos")).seed > 0
 
 
 def test_the_key_is_private_and_beside_the_site(made: Bundle):
@@ -168,7 +216,8 @@ def test_exports_of_other_programs_lie_beside(mos: Bundle):
 
 def test_rules_and_analysis_are_settled_in_words(mos: Bundle):
     text = (mos.folder / "PREREG.md").read_text()
-    for part in (mos.content_sha256, "two-way clustered 95 %", "(`traps_min`) | 2", "Planned: 24 sessions",
+    for part in (mos.content_sha256, "two-way clustered 95 %", "(`traps_min`) | 2",
+                 "Planned: 24 sessions",
                  "No margin of equivalence is declared"):  # fmt: skip
         assert part in text
     told = exporting.preregistration.render(
@@ -212,7 +261,7 @@ def test_a_rehearsal_says_so_and_blanks_are_refused(mos: Bundle, tmp_path: Path)
 
 def test_failed_and_silent_clips_take_their_sentence_out_for_all(tmp_path: Path):
     run = data()
-    first, second = (item.id for item in run.utterances[:2])
+    first, second, third = (item.id for item in run.utterances[:3])
     silent = tmp_path / "silent.wav"
     soundfile.write(silent, np.zeros(16000), 16000, "PCM_16")
     clips = []
@@ -220,15 +269,18 @@ def test_failed_and_silent_clips_take_their_sentence_out_for_all(tmp_path: Path)
         if clip.key == ClipKey("1-1", first, 0):
             clip = replace(clip, status="failed", path=None, error="the decoder ran away")
         if clip.key == ClipKey("teacher", second, 0):
-            clip = replace(clip, path=str(silent))
+            clip = replace(clip, path=str(silent), sha256=audio.sha256(silent))
+        if clip.key == ClipKey("recordings", third, 0):
+            clip = replace(clip, sha256="0" * 64)
         clips.append(clip)
     broken = replace(run, clips=tuple(clips))
-    options = Options(kinds.find("mos"), SYSTEMS, 18, replicates=1, level=Level(8000))
+    options = Options(kinds.find("mos"), SYSTEMS, 17, level=Level(8000), seed=0)
     left_out = settle(broken, options).material.left_out
     assert {(one.utterance, one.system, one.why) for one in left_out} == {
         (first, "1-1", "the decoder ran away"), (second, "teacher", "digital silence"),
+        (third, "recordings", "the file was changed after it was made"),
     }  # fmt: skip
-    with pytest.raises(UserError, match="22 sentences that all 4 systems spoke, 19 and 4 more"):
+    with pytest.raises(UserError, match="21 sentences that all 4 systems spoke, 19 and 4 more"):
         settle(broken, replace(options, items=19))
 
 
@@ -243,6 +295,10 @@ def test_failed_and_silent_clips_take_their_sentence_out_for_all(tmp_path: Path)
         ({"language": "zh"}, "raters' pages are there in en"),
         ({"formats": ("beaqlejs",)}, "beaqlejs"),
         ({"consent": Path("nowhere.txt")}, "consent text can't be read"),
+        ({"redirect": "foo"}, "--redirect 'foo' is no https address"),
+        ({"redirect": "http://example.org/"}, "no https address"),
+        ({"title": "  "}, "--title is empty"),
+        ({"created": "yesterday"}, "--created 'yesterday' is no time"),
     ],
 )
 def test_what_cannot_be_built_is_refused_and_leaves_nothing(tmp_path, options, words):
@@ -289,6 +345,46 @@ def test_the_questions_words_and_step_stay_with_the_bundle(tmp_path: Path):
         kinds.find("cmos", 0.5)
     with pytest.raises(UserError, match=r"no kind of listening test named 'moss'.*Did you mean"):
         kinds.find("moss")
+
+
+def test_an_anchor_gets_a_name_that_no_system_has(tmp_path: Path):
+    run = data()
+    named = replace(
+        run,
+        systems=tuple(replace(row, name="low anchor") if row.name == "1-1" else row
+                      for row in run.systems),
+        clips=tuple(replace(clip, key=ClipKey("low anchor", clip.key.utterance, 0))
+                    if clip.key.system == "1-1" else clip for clip in run.clips),
+    )  # fmt: skip
+    options = Options(kinds.find("mos"), ("teacher", "low anchor"), 8, level=Level(8000))
+    assert exporting.export(named, tmp_path / "b", options).key.systems == {
+        "teacher": "system", "low anchor": "system", "recordings": "reference",
+        "low anchor'": "anchor",
+    }  # fmt: skip
+
+
+def test_smos_leaves_out_sentences_whose_prompt_is_gone(tmp_path: Path):
+    run = data()
+    gone = replace(run.utterances[0], prompt_audio=tmp_path / "gone.wav")
+    broken = replace(run, utterances=(gone, *run.utterances[1:]))
+    options = Options(kinds.find("smos"), SYSTEMS, 19, level=Level(8000))
+    (left_out,) = settle(broken, options).material.left_out
+    assert (left_out.utterance, left_out.system) == (gone.id, "the prompt")
+
+
+def test_a_damaged_key_or_list_is_told(tmp_path: Path):
+    made = export(tmp_path / "b")
+    for name, text in ((bundles.KEY, "{}"), (bundles.KEY, '{"salt": 1, "systems": []}'),
+                       (bundles.LISTS, '{"l000": [{}]}'), (bundles.LISTS, "{}")):  # fmt: skip
+        before = (made.folder / name).read_text()
+        (made.folder / name).write_text(text)
+        with pytest.raises(UserError, match="damaged"):
+            _ = (Bundle(made.folder).key, Bundle(made.folder).lists)
+        (made.folder / name).write_text(before)
+    (made.folder / bundles.SUMS).write_bytes(b"\xff")
+    assert bundles.changed(made.folder) == [bundles.SUMS]
+    (made.folder / bundles.SUMS).unlink()
+    assert bundles.changed(made.folder) == [bundles.SUMS]
 
 
 def test_a_damaged_bundle_is_told(tmp_path: Path):

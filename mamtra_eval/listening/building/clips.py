@@ -2,6 +2,10 @@
 
 One pass measures every clip at the bundle's rate, the next writes it; of mushra, whose clips are
 padded to the longest of their sentence, one before finds the lengths. Memory holds one clip.
+
+Files of the same sound (a repeat and its original) differ in every byte and in length: each has
+dither and a little silence of its own. Who compares sounds sample by sample still finds them: a
+page can't play what it hides.
 """
 
 from __future__ import annotations
@@ -22,7 +26,10 @@ from mamtra_eval.listening.building import loudness
 from mamtra_eval.listening.building.loudness import Level
 from mamtra_eval.listening.building.signals import Samples, huggins
 from mamtra_eval.listening.building.sitedata import HEADPHONE_CHOICES
-from mamtra_eval.listening.building.stimuli import Stimulus, render
+from mamtra_eval.listening.building.stimuli import Stimulus, noise_of, render
+
+LONGER_S = 0.06
+"""Most silence that is added to a clip, drawn for each file."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ def prepare(
         UserError: for a clip that can't be prepared.
     """
     rendered = partial(_rendered, stimuli, level, salt, language)
-    lengths = _lengths(stimuli, rendered()) if together else {}
+    lengths = _lengths(stimuli, rendered()) if together else None
     measured = {
         token: (loudness.lufs(samples, level.sample_rate_hz), loudness.peak_dbfs(samples))
         for token, samples in rendered(lengths)
@@ -81,9 +88,8 @@ def prepare(
     for token, samples in rendered(lengths):
         before = measured[token][0]
         gain_db = 0.0 if target is None else target - before
-        facts[token] = _store(
-            loudness.apply_gain(samples, gain_db), folder, token, level, container
-        )
+        made = loudness.apply_gain(samples, gain_db)
+        facts[token] = _store(made, folder, token, level, container, noise_of(token, salt))
         facts[token] |= {
             "lufs_before": round(before, 2),
             "lufs_after": round(before + gain_db, 2),
@@ -101,7 +107,7 @@ def headphones(folder: Path, count: int, level: Level, salt: str, container: str
         token = f"s_{digest.hexdigest()[:32]}"
         right = int(rng.integers(1, HEADPHONE_CHOICES + 1))
         samples = huggins(level.sample_rate_hz, right, HEADPHONE_CHOICES, rng)
-        heard.facts[token] = _store(samples, folder, token, level, container)
+        heard.facts[token] = _store(samples, folder, token, level, container, rng)
         heard.facts[token] |= dict.fromkeys(("lufs_before", "lufs_after", "gain_db"))
         heard.answers[token] = right
     return heard
@@ -114,12 +120,17 @@ def _rendered(
     language: str,
     lengths: Mapping[str, int] | None = None,
 ) -> Iterator[tuple[str, Samples]]:
-    """Every clip by its token, with silence behind it up to the length of its sentence, if any."""
+    """Every clip by its token, with silence behind it: up to the length of its sentence, if given.
+
+    Else it has a length of its own: equal ones would tell which files have the same sound.
+    """
     for token, stimulus in stimuli.items():
         try:
             samples = render(stimulus, level, salt, language)
-            behind = (lengths or {}).get(stimulus.utterance, 0) - len(samples)
-            yield token, np.concatenate([samples, np.zeros(max(0, behind))])
+            behind = noise_of(token, salt).uniform(0, LONGER_S) * level.sample_rate_hz
+            if lengths is not None:
+                behind = lengths[stimulus.utterance] - len(samples)
+            yield token, np.concatenate([samples, np.zeros(round(behind))])
         except (audio.AudioError, MeasurementError) as error:
             raise UserError(
                 f"a clip can't be prepared ({error})",
@@ -140,9 +151,14 @@ def _lengths(
 
 
 def _store(
-    samples: Samples, folder: Path, token: str, level: Level, container: str
+    samples: Samples,
+    folder: Path,
+    token: str,
+    level: Level,
+    container: str,
+    rng: np.random.Generator,
 ) -> dict[str, Any]:
-    data = loudness.encode(samples, level, container)
+    data = loudness.encode(samples, level, container, rng)
     (folder / f"{token}.{container}").write_bytes(data)
     return {
         "sha256": hashlib.sha256(data).hexdigest(),

@@ -27,12 +27,12 @@ from mamtra_eval.listening.building import (
 )
 from mamtra_eval.listening.building.clips import Heard, Prepared, headphones, prepare
 from mamtra_eval.listening.building.settling import Options, Settled, settle
+from mamtra_eval.listening.building.spreads import Pilot
 from mamtra_eval.listening.building.stimuli import Stimulus, check_language
 from mamtra_eval.listening.bundle import Bundle
 from mamtra_eval.listening.site import write_offline, write_site
 from mamtra_eval.listening.trials import Trial
 from mamtra_eval.rundata import RunData
-from mamtra_eval.statistics.crossed import Components
 
 OFFLINE = "offline"
 OFFLINE_BYTES = 40_000_000
@@ -89,25 +89,22 @@ def export(data: RunData, folder: Path, options: Options) -> Bundle:
 
 
 def plan(
-    settled: Settled, options: Options, seconds: Sequence[float], pilot: Components | None = None
+    settled: Settled, options: Options, seconds: Sequence[float], pilot: Pilot | None = None
 ) -> planning.Plan:
     """What the settled test is worth; ``seconds`` of audio of each trial of a session."""
-    rated = [len(balance.rated(slots)) for slots in settled.design.lists.values()]
     return planning.plan(
-        options.kind, raters=options.raters, items=len(settled.material.items),
-        systems=len(settled.material.systems) + len(settled.anchors),
-        conditions=len(settled.design.conditions), trial_s=seconds, rated=sum(rated) / len(rated),
-        hourly=options.hourly, difference=options.difference, pilot=pilot,
+        options.kind, settled.design, raters=options.raters, items=len(settled.material.items),
+        trial_s=seconds, hourly=options.hourly, difference=options.difference, pilot=pilot,
     )  # fmt: skip
 
 
-def foresee(data: RunData, options: Options, pilot: Components | None = None) -> planning.Plan:
+def foresee(data: RunData, options: Options, pilot: Pilot | None = None) -> planning.Plan:
     """What a test is worth, by the run's clips as they are: nothing is prepared.
 
     Args:
         data: of the run.
         options: of the export.
-        pilot: components of an earlier test.
+        pilot: spreads of an earlier test.
     """
     settled = settle(data, options)
     durations = [clip.duration_s for clip in data.clips if clip.duration_s]
@@ -182,7 +179,7 @@ def _write(
     bundle.check(public, folder / bundle.MANIFEST)
     named = {"bundle_id": public["bundle_id"], "content_sha256": content}
     write_site(folder / "site", {**named, **page}, lists)
-    key = manifest.key(settled, public["bundle_id"], sound.heard.answers)
+    key = manifest.key(settled, public["bundle_id"], sound.heard.answers, options.seed)
     systems = [*settled.material.systems, *settled.anchors]
     for path, text in {
         bundle.MANIFEST: _json(public),

@@ -134,9 +134,17 @@ def apply_gain(samples: Samples, gain_db: float) -> Samples:
     return np.asarray(samples * 10 ** (gain_db / 20))
 
 
-def encode(samples: Samples, level: Level, container: str) -> bytes:
-    """A file of 16 bits, (n,) or (n, channels); MeasurementError for samples over full scale."""
+def encode(samples: Samples, level: Level, container: str, rng: np.random.Generator) -> bytes:
+    """A file of 16 bits with triangular dither of one step; MeasurementError over full scale.
+
+    Args:
+        samples: (n,) or (n, channels).
+        level: of the bundle.
+        container: ``wav`` or ``flac``.
+        rng: of the dither.
+    """
     if np.abs(samples).max(initial=0.0) > 1.0:
         raise MeasurementError("a sample is over full scale")
-    scaled = np.clip(np.round(samples * 32768), -32768, 32767).astype(np.int16)
+    dither = rng.random(samples.shape) - rng.random(samples.shape)
+    scaled = np.clip(np.round(samples * 32768 + dither), -32768, 32767).astype(np.int16)
     return audio.encode(scaled, level.sample_rate_hz, container, "PCM_16")

@@ -42,7 +42,6 @@ def public(
         "n": {"systems": len(settled.material.systems) + len(settled.anchors),
               "items": len(settled.material.items), "lists": len(slots), "trials": max(slots),
               "rated": max(rated)},
-        "seed": options.seed,
         "audio": {
             "sample_rate_hz": level.sample_rate_hz, "format": options.container, "channels": 1,
             "loudness": {
@@ -63,17 +62,18 @@ def public(
                    "headphones": options.headphones},
         "screening": Rules().to_manifest(),
         "analysis": {"interval": "two-way clustered", "level": 0.95, "baseline": settled.baseline,
-                     "margin": options.margin, "resamples": 2000, "seed": options.seed},
+                     "margin": options.margin, "resamples": 2000, "seed": 0},
         "contact": options.contact, "payment": options.payment, "retention": options.retention,
     }  # fmt: skip
 
 
-def key(settled: Settled, bundle_id: str, answers: Mapping[str, int]) -> dict[str, Any]:
+def key(settled: Settled, bundle_id: str, answers: Mapping[str, int], seed: int) -> dict[str, Any]:
     """``key.json``: what tokens and trials are, and the ``answers`` of the headphone check."""
     made = settled.questions
     return {
         "schema": 1,
         "bundle_id": bundle_id,
+        "seed": seed,
         "salt": made.salt,
         "systems": {**settled.material.systems, **dict.fromkeys(settled.anchors, "anchor")},
         "tokens": {

@@ -9,7 +9,7 @@ Sentences are drawn by the seed, in turns over the speakers where the run declar
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,12 +78,19 @@ def systems_of(data: RunData, wanted: Sequence[str] | None, reference: bool) -> 
         if data.floor is not None:
             found[data.floor] = "reference"
         elif all(item.ground_truth for item in data.utterances):
-            found[_free(REFERENCE, found)] = "reference"
+            found[free_name(REFERENCE, {row.name for row in data.systems})] = "reference"
     return found
 
 
 def gather(
-    data: RunData, systems: dict[str, str], *, items: int, reserve: int, level: Level, seed: str
+    data: RunData,
+    systems: dict[str, str],
+    *,
+    items: int,
+    reserve: int,
+    level: Level,
+    seed: str,
+    prompts: bool = False,
 ) -> Material:
     """Draw sentences; UserError where the run has too few that every system spoke.
 
@@ -94,6 +101,7 @@ def gather(
         reserve: further ones.
         level: what their loudness is measured at.
         seed: of the draw.
+        prompts: whether a sentence needs the recording of the voice that it is spoken in.
     """
     sources = _sources(data, systems)
     taken: list[str] = []
@@ -102,6 +110,8 @@ def gather(
         if len(taken) == items + reserve:
             break
         faults = list(_faults(utterance, systems, sources, data, level))
+        if prompts and not faults:
+            faults = list(_prompt_faults(utterance, data))
         left_out += faults
         if not faults:
             taken.append(utterance)
@@ -111,7 +121,9 @@ def gather(
             f"{items} and {reserve} more for practice and checks are asked for"
             + (f"; {left_out[0].utterance}: {left_out[0].why}" if left_out else ""),
             where=str(data.folder),
-            fix=f"Take --items {max(0, len(taken) - reserve)}, or fewer systems (--systems).",
+            fix=f"Take --items {len(taken) - reserve}, or fewer systems (--systems)."
+            if len(taken) > reserve
+            else "Finish the run, or give another one or fewer systems (--systems).",
         )
     return Material(
         systems,
@@ -124,7 +136,8 @@ def gather(
     )
 
 
-def _free(name: str, taken: dict[str, str]) -> str:
+def free_name(name: str, taken: Container[str]) -> str:
+    """The name, or one like it that is not taken."""
     while name in taken:
         name += "'"
     return name
@@ -157,6 +170,13 @@ def _drawn(data: RunData, seed: str) -> Iterator[str]:
         yield from (groups[name][place] for name in names if place < len(groups[name]))
 
 
+def _prompt_faults(utterance: str, data: RunData) -> Iterator[LeftOut]:
+    path = next((one.prompt_audio for one in data.utterances if one.id == utterance), None)
+    if path is None or not path.is_file():
+        what = "no prompt in the list" if path is None else f"its prompt is gone ({path})"
+        yield LeftOut(utterance, "the prompt", what)
+
+
 def _faults(
     utterance: str,
     systems: dict[str, str],
@@ -164,15 +184,18 @@ def _faults(
     data: RunData,
     level: Level,
 ) -> Iterator[LeftOut]:
-    errors = {
-        clip.key.system: clip.error
+    clips = {
+        clip.key.system: clip
         for clip in data.clips
-        if clip.key.utterance == utterance and clip.key.repeat == 0 and clip.error
+        if clip.key.utterance == utterance and clip.key.repeat == 0
     }
     for system in systems:
-        source = sources.get((system, utterance))
+        source, row = sources.get((system, utterance)), clips.get(system)
         if source is None:
-            yield LeftOut(utterance, system, errors.get(system) or "no clip was made")
+            yield LeftOut(utterance, system, (row and row.error) or "no clip was made")
+            continue
+        if row and source.is_file() and audio.sha256(source) != row.sha256:
+            yield LeftOut(utterance, system, "the file was changed after it was made")
             continue
         try:
             samples = at_rate(audio.read(source, source.name), level)

@@ -5,9 +5,12 @@ Nothing is written here; the same run, options and seed settle the same.
 
 from __future__ import annotations
 
+import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from mamtra_eval.errors import UserError
 from mamtra_eval.listening.building import balance, material
@@ -21,6 +24,15 @@ from mamtra_eval.listening.trials import Trial
 from mamtra_eval.rundata import RunData
 
 DEFAULT_ITEMS = 40
+_CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme == "https" and bool(parts.hostname) and " " not in text
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,7 @@ class Options:
         formats: beside the site: ``offline``, and those of ``exports``.
         base_url, study_url: where audio and site will lie, for formats that need to know.
         completion, redirect: code and address that a recruiting service gives.
+        seed: secret of the bundle: the same one gives the same bytes.
         created: time of the export, UTC; ``None`` for now.
         hourly: pay, for the plan.
         difference: that is to be seen, in points, for the plan.
@@ -54,7 +67,7 @@ class Options:
     items: int | None = None
     per_session: int = 24
     raters: int = 24
-    replicates: int = 2
+    replicates: int = 1
     checks: Checks = field(default_factory=lambda: Checks(2, 2, 2, 1))
     headphones: int = 6
     reference: bool = True
@@ -62,7 +75,7 @@ class Options:
     pairs: str = "baseline"
     baseline: str | None = None
     margin: float | None = None
-    seed: int = 0
+    seed: int = field(default_factory=lambda: secrets.randbits(63))
     level: Level = field(default_factory=Level)
     container: str = "wav"
     formats: tuple[str, ...] = ("offline",)
@@ -85,6 +98,17 @@ class Options:
             if getattr(self, name) < 1:
                 flag = f"--{name.replace('_', '-')}"
                 raise UserError(f"{flag} must be at least 1", fix=f"Give {flag} 24, say.")
+        if not self.title.strip():
+            raise UserError("--title is empty", fix="Say what raters shall read at the top.")
+        if self.created is not None and not _CREATED.fullmatch(self.created):
+            raise UserError(
+                f"--created {self.created!r} is no time", fix="Write 2026-11-27T00:00:00Z."
+            )
+        if self.redirect is not None and not _is_address(self.redirect):
+            raise UserError(
+                f"--redirect {self.redirect!r} is no https address",
+                fix="Give the whole address, https:// first, that raters go back to.",
+            )
 
 
 @dataclass(frozen=True)
@@ -106,15 +130,17 @@ def settle(data: RunData, options: Options) -> Settled:
     systems = material.systems_of(data, options.systems, options.reference)
     baseline = options.baseline or (data.baseline if data.baseline in systems else "")
     baseline = baseline or next(iter(systems))
-    anchors = anchors_of(kind, options.anchor)
+    anchors = anchors_of(kind, options.anchor, {row.name for row in data.systems} | systems.keys())
     _check_systems(systems, baseline, options)
     reserve = 1 if kind.name == "mushra" else RESERVE
     items = options.items or min(DEFAULT_ITEMS, max(1, len(data.utterances) - reserve))
     found = material.gather(
-        data, systems, items=items, reserve=reserve, level=options.level, seed=str(options.seed)
-    )
+        data, systems, items=items, reserve=reserve, level=options.level, seed=str(options.seed),
+        prompts=kind.name == "smos",
+    )  # fmt: skip
     used = [*found.items, *found.reserve]
-    secret = salt(options.seed, [path for key, path in found.sources.items() if key[1] in used])
+    sources = [path for key, path in found.sources.items() if key[1] in used]
+    secret = salt(options.seed, sources, kind.name, *systems, *found.items, repr(options.level))
     questions = Questions(kind, found, baseline, anchors, secret)
     most, asked = questions.available(), options.checks
     checks = Checks(
@@ -124,7 +150,7 @@ def settle(data: RunData, options: Options) -> Settled:
     conditions = conditions_of(kind.name, [*systems, *anchors], options.pairs, baseline)
     design = draw(
         found.items, conditions, per_session=options.per_session, replicates=options.replicates,
-        checks=checks, seed=str(options.seed),
+        checks=checks, seed=secret,
     )  # fmt: skip
     balance.check(design, options.raters)
     return Settled(found, anchors, baseline, questions, design, questions.lists(design), checks)

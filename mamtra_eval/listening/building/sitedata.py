@@ -27,9 +27,9 @@ QUESTIONNAIRE = [
      "required": True, "max_length": 60},
     {"id": "place", "label": "How quiet was it around you?", "type": "choice",
      "options": ["Quiet", "Some noise", "Noisy"], "required": True, "max_length": 60},
-    {"id": "age", "label": "Your age (optional)", "type": "number", "options": [],
+    {"id": "age", "label": "Your age", "type": "number", "options": [],
      "required": False, "max_length": 3},
-    {"id": "remarks", "label": "Anything you want to tell us (optional)", "type": "long",
+    {"id": "remarks", "label": "Anything you want to tell us", "type": "long",
      "options": [], "required": False, "max_length": 2000},
 ]  # fmt: skip
 

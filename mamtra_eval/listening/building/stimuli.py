@@ -45,7 +45,7 @@ class Stimulus:
         source: the file it is made from.
         effect: what is done to it: nothing, ``anchor``, ``bad``, ``mild``, ``low-pass:HZ`` or
             ``trap:ANSWER``.
-        variety: tells it from others that are made alike (a repeat is a file of its own).
+        variety: the list it belongs to: each has files of its own.
     """
 
     made: str
@@ -61,10 +61,16 @@ class Stimulus:
         return "s_" + _hmac(salt, *words)[:32]
 
 
-def salt(seed: int, sources: list[Path]) -> str:
-    """The secret of a bundle: of the seed and of the audio itself, which raters don't have."""
+def salt(seed: int, sources: list[Path], *words: str) -> str:
+    """The secret of a bundle, from which its tokens, lists and noises come.
+
+    Args:
+        seed: as secret as it is; guessed by who has the run's audio, it unblinds the bundle.
+        sources: the audio itself, which raters don't have.
+        words: whatever makes another bundle of the same seed another one.
+    """
     parts = sorted({audio.sha256(path) for path in sources})
-    return hashlib.sha256("|".join(["mamtra-eval", str(seed), *parts]).encode()).hexdigest()
+    return hashlib.sha256("|".join([str(seed), *words, *parts]).encode()).hexdigest()
 
 
 def render(stimulus: Stimulus, level: Level, key: str, language: str = "en") -> Samples:
@@ -136,6 +142,11 @@ def check_language(language: str) -> None:
             f"raters' pages are there in {', '.join(INSTRUCTIONS)}, not in {language!r}",
             fix="Give --language en: it is of the page and of traps, not of the sentences.",
         )
+
+
+def noise_of(token: str, key: str) -> np.random.Generator:
+    """What makes a file differ from others of the same sound."""
+    return np.random.default_rng(int(_hmac(key, "file", token), 16))
 
 
 def _hmac(key: str, *words: str) -> str:

@@ -78,10 +78,7 @@ def create_app(
             where=str(site),
             fix="Export the bundle again, or give the folder that listen export wrote.",
         )
-    if not bundle.lists:
-        raise UserError(
-            "the bundle has no lists", where=str(bundle.folder), fix="Export the bundle again."
-        )
+    _ = bundle.lists  # now rather than when the first rater comes
     return app.build(bundle, limits or Limits(), clock, started)
 
 
