@@ -102,8 +102,9 @@ README = """# This test in the P.808 toolkit
   2026-07-30.
 - Its page asks for the quality of the speech, in words of its own. A test that asks for naturalness
   is another measure; change the words in its template to have the same.
-- Upload `audio/` alone: the tables say which clips are checks. Clips are named by codes; what these
-  mean stands in the bundle's `key/`.
+- Upload `audio/` alone, and not beside the bundle's own `site/`, whose files have the same tokens
+  without codes: the codes would group them. The tables say which clips are checks. Clips are named
+  by codes; what these mean stands in the bundle's `key/`.
 - The settings here have no quotation marks around `bw_min` and `bw_max`: the toolkit refuses them,
   although its own sample has them.
 - `clip_packing_strategy: balanced_block` stops with pandas 2 and later, and its order of questions
