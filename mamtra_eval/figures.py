@@ -88,11 +88,13 @@ def _opinions(data: RunData) -> dict[FigureKey, Value]:
     found: dict[FigureKey, Value] = {}
     for opinion in data.opinions:
         first = own.setdefault(opinion.figure, opinion)
-        foreign = None if first is opinion else opinion.signature
+        foreign = None if first.signature == opinion.signature else opinion.signature
+        # The same test in a second run knows the baseline by the name that it has there.
+        baseline = (data.baseline if foreign else opinion.also(data.baseline, first)) or ""
         for row in data.systems:
             key = (row.name, opinion.figure)
             if row.name in opinion.scores:
-                found[key] = _opinion(opinion, row.name, data.baseline, foreign)
+                found[key] = _opinion(opinion, row.name, baseline, foreign)
             else:
                 found.setdefault(key, Value(opinion.row.figures[0], None, 0, 0))
     return found

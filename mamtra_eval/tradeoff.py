@@ -6,7 +6,8 @@ run's workers saw it; memory and time per token where the run has a profile, at 
 nearest to that) is told as a share of the baseline's; what is lost is the paired difference to
 the baseline in each figure of quality, with its interval. A variant is dominated where another
 saves as much and loses no more, one of the two strictly; among the others runs the Pareto front.
-That goes by the values: whether the losses of the two are told apart is told beside it.
+That goes by the values: whether the losses of the two are told apart is told beside it; of what
+listeners said, over all pairs of their test (``opinions``).
 """
 
 from __future__ import annotations

@@ -121,6 +121,7 @@ def analyse(
 ) -> None:
     """Screen, work out scores and tests, and write listening.html."""
     from mamtra_eval.cli.output import to_json
+    from mamtra_eval.listening.analysis import integrity
     from mamtra_eval.listening.analysis.analysing import analyse as work_out
     from mamtra_eval.listening.bundle import RATINGS, open_bundle
     from mamtra_eval.listening.ratings import Ratings
@@ -131,14 +132,14 @@ def analyse(
     _check_ratings(bundle)
     store = Ratings(bundle / RATINGS)
     sessions, rules = store.sessions(), Rules.of(found)
-    analysis = work_out(found, sessions, store.refusals(), rules)
+    analysis = work_out(found, sessions, store.refusals(), rules, integrity.changed(found))
     written = reporting.write(analysis, found.manifest, bundle)
+    _tell_changes(analysis.changed)
     if into is not None:
-        _add(found, sessions, rules, into)
+        _add(found, sessions, rules, into, analysis.changed)
     if as_json:
         typer.echo(to_json(analysis.to_dict()))
         return
-    _tell_changes(found)
     _tell(analysis)
     typer.echo(f"Report: {written[0]}")
 
@@ -238,10 +239,8 @@ def _plural(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def _tell_changes(bundle: Bundle) -> None:
-    from mamtra_eval.listening.bundle import changed
-
-    if names := changed(bundle.folder):
+def _tell_changes(names: Sequence[str]) -> None:
+    if names:
         shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
         typer.echo(f"Note: changed since the export: {shown}", err=True)
 
@@ -277,14 +276,17 @@ def _reach(estimate: Estimate) -> str | None:
     return f"{(estimate.high - estimate.low) / 2:.2f}"
 
 
-def _add(bundle: Bundle, sessions: Sequence[Session], rules: Rules, run: Path) -> None:
-    """The score into a run and its reports."""
+def _add(
+    bundle: Bundle, sessions: Sequence[Session], rules: Rules, run: Path, changed: Sequence[str]
+) -> None:
+    """The score into a run and its reports; refused where the bundle's plan was changed."""
     from mamtra_eval import opinions, results, rundata
     from mamtra_eval.cli.output import write_reports
     from mamtra_eval.listening.analysis import scoring
     from mamtra_eval.reader import RunReader
     from mamtra_eval.store import Store
 
+    scoring.check_unchanged(bundle, changed)
     found = scoring.opinion(bundle, sessions, rules)
     with RunReader(run) as reader:
         data = rundata.read(reader)

@@ -91,20 +91,32 @@ def margin(figure: Figure, value: float) -> str:
 
 def verdict_note(results: Results) -> str | None:
     """What the verdicts of a run say; ``None`` where no figure that is shown has a margin."""
-    margins: dict[str, str] = {}
-    for system in results.systems:
-        for value in system.values.values():
-            if value.margin is not None and value.figure.headline:
-                margins[value.figure.title or value.figure.name] = margin(
-                    value.figure, value.margin
-                )
-    if not margins:
+    own, heard = _margins(results, opinions=False), _margins(results, opinions=True)
+    if not own and not heard:
         return None
     declared = "after the first numbers" if results.margins_late else "before the numbers"
+    against = f"margins that were declared {declared}: {own}. " if own else "margins. "
     return (
         f"Verdicts read the {100 * (2 * results.level - 1):g} % interval (two one-sided tests at "
-        f"{100 * (1 - results.level):g} %) against margins that were declared {declared}: "
-        f"{', '.join(f'{title} {told}' for title, told in margins.items())}. Equivalent: within "
-        "the margin. Non-inferior: no loss beyond it. Inferior: a loss beyond it. A loss that is "
-        "real and smaller than the margin is ▼ and equivalent or non-inferior at once."
+        f"{100 * (1 - results.level):g} %) against {against}{opinion_margins(results)}Equivalent: "
+        "within the margin. Non-inferior: no loss beyond it. Inferior: a loss beyond it. A loss "
+        "that is real and smaller than the margin is ▼ and equivalent or non-inferior at once."
     )
+
+
+def opinion_margins(results: Results) -> str:
+    """When margins of listening tests were declared, a sentence and a space; or nothing."""
+    told = _margins(results, opinions=True)
+    return f"Declared with its listening test, before there were ratings: {told}. " if told else ""
+
+
+def _margins(results: Results, *, opinions: bool) -> str:
+    """Margins of figures that are shown: of listening tests, or of all others."""
+    found: dict[str, str] = {}
+    for system in results.systems:
+        for name, value in system.values.items():
+            if value.margin is None or not value.figure.headline:
+                continue
+            if (name in results.opinions) == opinions:
+                found[value.figure.title or name] = margin(value.figure, value.margin)
+    return ", ".join(f"{title} {told}" for title, told in found.items())

@@ -13,7 +13,7 @@ from typing import Any
 from mamtra_eval import tradeoff as families
 from mamtra_eval.report import _plots
 from mamtra_eval.report._canvas import THEMES
-from mamtra_eval.report._format import amount, difference, interval
+from mamtra_eval.report._format import amount, difference, interval, opinion_margins
 from mamtra_eval.report._markdown import escape, picture, table
 from mamtra_eval.results import Results, SystemResult
 from mamtra_eval.savings import Saving
@@ -226,9 +226,21 @@ def _trends(trends: tuple[Trend, ...]) -> list[str]:
 def _notes(results: Results) -> list[str]:
     when = "after the first numbers" if results.margins_late else "before the numbers"
     return [
-        f"Intervals: {results.interval}; margins were declared {when}. FLOP: causal attention, "
+        f"Intervals: {results.interval}; margins were declared {when}. {opinion_margins(results)}"
+        f"{_heard(results)}FLOP: causal attention, "
         "scan, convolution and head counted, a multiplication with its addition as two. The "
         "real-time factor is as the run's workers saw it, for a comparison inside this run. "
         + ("Memory and time per token: profile.md. " if results.profiles else "")
         + "Signatures of the figures: leaderboard.md.",
     ]
+
+
+def _heard(results: Results) -> str:
+    """By what systems are told apart in listening tests, a sentence and a space; or nothing."""
+    titles = [escape(one.title) for one in results.opinions.values() if one.pairs]
+    if not titles:
+        return ""
+    return (
+        f"{', '.join(titles)}: the marks are by each pair's own interval, counting raters and "
+        'sentences; "told apart" is by p corrected over all pairs of the listening test (Holm). '
+    )

@@ -196,55 +196,13 @@ def split_half(
     return SplitHalf(mean, 2 * mean / (1 + mean) if mean > -1 else -1.0, len(found))
 
 
-def leave_one_out(
-    ratings: npt.ArrayLike, raters: npt.ArrayLike, units: npt.ArrayLike
-) -> dict[str, float | None]:
-    """Pearson's r of each rater with the mean of the others' ratings of the same units.
-
-    To be looked at, not to drop raters by: a test from which all are dropped who disagree with the
-    others has agreement by construction.
-
-    Args:
-        ratings: shape (n,).
-        raters: shape (n,), any labels.
-        units: shape (n,), any labels; those that no one else rated are left out.
-
-    Returns:
-        by rater; ``None`` with fewer than three such units, or without spread.
-
-    Raises:
-        ValueError: for shapes that don't fit, or ratings that are not finite.
-    """
-    y, rater, unit = _arrays(ratings, raters, units)
-    names = [str(name) for name in np.unique(np.asarray(raters))]
-    cells = joined(rater, unit)
-    own_sum, own = _sums(cells, y), _sums(cells, np.ones_like(y))
-    place = np.unique(cells, return_index=True)[1]
-    rater, unit = rater[place], unit[place]  # one row a rater and unit from here on
-    others = _sums(unit, own)[unit] - own
-    theirs = divide(_sums(unit, own_sum)[unit] - own_sum, others)
-    kept = others > 0
-    found = _correlations((own_sum / own)[kept], theirs[kept], rater[kept], len(names))
-    return dict(zip(names, found, strict=True))
-
-
-def _correlations(x: Array, y: Array, groups: Codes, count: int) -> list[float | None]:
-    """Pearson's r within each group; ``None`` with fewer than three points or without spread."""
-    sizes = _sums(groups, np.ones_like(x), count)
-    centred = []
-    for values in (x, y):
-        means = divide(_sums(groups, values, count), sizes)
-        centred.append(values - means[groups])
-    products = [_sums(groups, centred[j] * centred[k], count) for j, k in ((0, 1), (0, 0), (1, 1))]
-    flat = (products[1] < 1e-12 * sizes) | (products[2] < 1e-12 * sizes) | (sizes < FEWEST)
-    return [
-        None if none else float(np.clip(both / np.sqrt(one * other), -1.0, 1.0))
-        for none, both, one, other in zip(flat, *products, strict=True)
-    ]
-
-
 def _correlation(x: Array, y: Array) -> float | None:
-    return _correlations(x, y, np.zeros(len(x), dtype=np.int64), 1)[0]
+    """Pearson's r; ``None`` with fewer than three points or without spread."""
+    one, other = x - x.mean(), y - y.mean()
+    spread = float(np.sum(one**2)), float(np.sum(other**2))
+    if len(x) < FEWEST or min(spread) < 1e-12 * len(x):
+        return None
+    return float(np.clip(np.sum(one * other) / math.sqrt(spread[0] * spread[1]), -1.0, 1.0))
 
 
 def _sums(labels: Codes, values: Array, count: int = 0) -> Array:

@@ -10,7 +10,7 @@ import pytest
 
 RUN = Path(__file__).parents[2] / "reports" / "example"
 EXPORT = ("--systems", "recordings,teacher,1-1", "--items", "8", "--replicates", "1",
-          "--sample-rate", "8000", "--headphones", "0")  # fmt: skip
+          "--sample-rate", "8000", "--headphones", "0", "--seed", "0")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,28 @@ def test_from_a_run_to_its_leaderboard(cli, bundle: Path, tmp_path: Path):
     assert "NMOS ↑" in (run / "leaderboard.md").read_text()
     listed = cli("report", "run")  # as before, from the rows
     assert listed.returncode == 0, listed.stderr
+
+
+@pytest.mark.parametrize("edit", ["bundle.json", "PREREG.md", "SHA256SUMS"])
+def test_a_bundle_changed_after_its_export_gives_no_score(cli, bundle, tmp_path, edit):
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(RUN / "run.sqlite", run)
+    shutil.copytree(bundle, tmp_path / "b")
+    assert cli("listen", "simulate", "b", "--raters", 8).returncode == 0
+    path = tmp_path / "b" / edit
+    if edit == "SHA256SUMS":
+        path.unlink()
+    else:
+        path.write_text(path.read_text() + "\n")
+    done = cli("listen", "analyse", "b", "--into", "run")
+    assert done.returncode == 2
+    assert f"changed since the export: {edit}" in done.stderr
+    assert "Traceback" not in done.stderr
+    page = (tmp_path / "b/listening.html").read_text()
+    assert "Bundle changed since its export" in page
+    assert "settled before" not in page
+    assert not (run / "leaderboard.md").exists()
 
 
 def test_ingest_says_what_it_refused_and_exits_with_one(cli, bundle: Path, tmp_path: Path):

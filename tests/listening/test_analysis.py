@@ -75,7 +75,7 @@ def test_two_raters_two_items_by_hand(tmp_path):
     assert pair.p_swap == pytest.approx(2 / 4)
     assert pair.p_wilcoxon == pytest.approx(0.5)
     assert pair.p == pair.p_holm
-    assert pair.verdict is None
+    assert (pair.equivalent, pair.against_margin) == (None, None)
 
 
 def test_item_mean_stands_beside_an_unbalanced_mean(tmp_path):
@@ -99,7 +99,8 @@ def test_holm_and_letters_over_all_pairs(tmp_path):
     assert letters["a"] == letters["b"] != letters["c"]
     assert not p[frozenset("ab")].told_apart
     assert p[frozenset("ac")].told_apart
-    assert p[frozenset("ac")].verdict == "inferior"
+    assert p[frozenset("ac")].against_margin == "below"
+    assert p[frozenset("ac")].equivalent is False
     assert {one.other for one in found.differences if one.against_baseline} == {"a"}
 
 
@@ -125,7 +126,7 @@ def test_order_bias_does_not_enter_an_unbalanced_comparison(tmp_path):
     (pair,) = _pairs(tmp_path, "cmos", votes).comparisons.pairs
     assert pair.estimate.value == pytest.approx(0)
     assert pair.order.value == pytest.approx(1)
-    assert pair.naive.value == pytest.approx(0.5)  # what the plain mean would have said
+    assert pair.naive.value == pytest.approx(0)  # the plain mean would have said 0.5
 
 
 def test_one_order_alone_is_said(tmp_path):
@@ -201,14 +202,15 @@ def test_equal_systems_are_not_called_equal_without_a_margin(tmp_path):
     sessions = larger_bundles.sessions(bundle, 20, 5, truth={"old": 3.0, "new": 3.0})
     (pair,) = analyse(bundle, sessions, [], OFF).differences
     assert not pair.told_apart
-    assert pair.verdict is None
+    assert pair.equivalent is None
 
 
 def test_a_margin_makes_equivalence_sayable(tmp_path):
     bundle = larger_bundles.write(tmp_path, "mos", TWO, items=20, baseline="old", margin=1.0)
     sessions = larger_bundles.sessions(bundle, 20, 5, truth={"old": 3.0, "new": 3.0})
     (pair,) = analyse(bundle, sessions, [], OFF).differences
-    assert pair.verdict == "equivalent"
+    assert pair.equivalent
+    assert pair.against_margin == "equivalent"
 
 
 def test_repeats_and_agreement_by_hand(tmp_path):
@@ -275,7 +277,8 @@ def test_a_drift_is_found_and_a_list_without_order_says_so(tmp_path):
     assert [int(one.name) for one in places.positions] == list(range(1, 10))
     alone = analyse(bundle, sessions[:1], [], OFF).places
     assert alone.positions == ()
-    assert "one item" in alone.reasons[0]
+    assert alone.drift is None
+    assert "can't be told apart from sentences" in alone.reasons[0]
 
 
 DEGENERATE = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,16 @@ from mamtra_eval import merging, opinions, results, rundata, sample_size, tradeo
 from mamtra_eval.errors import UserError
 from mamtra_eval.listening import ingest, simulating
 from mamtra_eval.listening.analysis import scoring
+from mamtra_eval.listening.analysis.analysing import analyse
 from mamtra_eval.listening.analysis.votes import crossed, join
 from mamtra_eval.listening.bundle import RATINGS, Bundle
 from mamtra_eval.listening.ratings import Ratings
 from mamtra_eval.listening.screening.applying import Rules
-from mamtra_eval.opinions import Opinion
+from mamtra_eval.opinions import Difference, Opinion
 from mamtra_eval.reader import RunReader
 from mamtra_eval.report import _html_data, html, leaderboard
 from mamtra_eval.report import tradeoff as tradeoff_report
+from mamtra_eval.statistics.bootstrap import Estimate
 from mamtra_eval.statistics.crossed import two_way
 from mamtra_eval.store import Store
 from tests.listening.exported_bundles import RUN, export
@@ -99,6 +102,9 @@ def test_it_stands_on_the_leaderboard_and_changes_nothing_else(rated: Bundle, ru
     assert value.n == 8
     assert value.difference == found.difference("1-11", "teacher").shown
     assert (value.margin, value.verdict) == (0.5, "inferior")
+    assert "Declared with its listening test, before there were ratings: NMOS 0.5." in " ".join(
+        leaderboard.render(after).split()
+    )
     assert by_name["noise"].values["nmos"].estimate is None
     assert "low anchor" not in found.scores
     text = leaderboard.render(after)
@@ -119,7 +125,75 @@ def test_the_trade_off_has_it_without_a_trend_that_knows_no_raters(rated: Bundle
     assert {point.system for point in panel.points} == {"1-1", "1-11"}
     shown = next(point.loss for point in panel.points if point.system == "1-11")
     assert shown == found.difference("1-11", "teacher").shown
-    assert "NMOS" in tradeoff_report.render(after, family)
+    text = tradeoff_report.render(after, family)
+    assert "Declared with its listening test, before there were ratings: NMOS 0.5." in text
+    assert "over all pairs of the listening test (Holm)" in text
+
+
+def test_what_is_told_apart_is_so_over_all_pairs_as_in_the_bundle(rated: Bundle, run: Path):
+    """Also a pair whose own interval excludes zero, but not after Holm's correction."""
+    found = _opinion(rated)
+    sessions = Ratings(rated.folder / RATINGS).sessions()
+    analysis = analyse(rated, sessions, [], Rules.of(rated))
+    assert found.pairs == len(analysis.differences) == 10
+    for pair in analysis.differences:
+        kept = found.difference(pair.system, pair.other)
+        assert kept.shown == pytest.approx(pair.estimate)
+        assert kept.tested == pytest.approx(pair.tested)
+        assert kept.p_holm == pytest.approx(pair.p_holm)
+        assert kept.told_apart == pair.told_apart
+        assert found.told_apart(pair.other, pair.system) == pair.told_apart
+    alone = Difference(Estimate(-0.3, -0.5, -0.1), Estimate(-0.3, -0.4, -0.2), 0.07, False)
+    changed = replace(found, differences={("1-1", "teacher"): alone})
+    assert changed.told_apart("1-1", "teacher") is False
+    assert changed.row.note.endswith(
+        "with p corrected over the 10 pairs of systems of the test (Holm): none told apart from "
+        "teacher."
+    )
+    with Store(run) as store:
+        store.set_meta(opinions.META, [changed.to_dict()])
+    after = _collect(run)
+    text = leaderboard.render(after)
+    assert "▼ −0.30 [−0.50, −0.10]" in text  # by its own interval, as in the other columns
+    assert "none told apart from teacher" in text
+    assert after.opinions["nmos"].told_apart("1-1", "teacher") is False  # what tradeoff.md asks
+
+
+def test_the_note_says_which_differences_to_the_baseline_stand(rated: Bundle, run: Path):
+    note = _add(rated, run).row.note
+    assert "over the 10 pairs of systems of the test (Holm): " in note
+    assert "1-11" in note.partition("(Holm): ")[2].partition(" told apart from teacher")[0]
+    later = _opinion(rated).renamed({name: f"{name} of b" for name in TRUTH})
+    assert " told apart from teacher of b" in later.row.note
+
+
+def test_opinions_kept_by_earlier_versions_are_read(rated: Bundle):
+    values = json.loads(json.dumps(_opinion(rated).to_dict()))
+    values["differences"] = [one[:4] for one in values["differences"]]
+    for name in ("pairs", "baseline", "heard"):
+        del values[name]
+    found = opinions.of_dict(values)
+    assert found.told_apart("teacher", "1-11")  # by its own interval: nothing else was kept
+    assert found.row.note == found.note
+
+
+def test_ratings_without_spread_have_no_interval_in_a_run_either(rated: Bundle):
+    sessions = [
+        replace(session, responses=tuple(
+            replace(one, ratings=tuple(
+                5.0 if rated.key.tokens[token].system in ("teacher", "recordings") else 3.0
+                for token in one.tokens
+            )) for one in session.responses
+        ))
+        for session in Ratings(rated.folder / RATINGS).sessions()
+    ]  # fmt: skip
+    rules = Rules(heard_min=None, traps_min=None, gold=False, variance_min=None,
+                  faster_than_clip=False, median_rt_min=None, answered_min=None)  # fmt: skip
+    found, analysis = scoring.opinion(rated, sessions, rules), analyse(rated, sessions, [], rules)
+    assert found.scores["teacher"] == Estimate(5.0, None, None)
+    assert {one.name: one.mean for one in analysis.systems} == found.scores
+    assert found.told_apart("teacher", "1-1") is None
+    assert found.difference("teacher", "1-1").shown == Estimate(2.0, None, None)
 
 
 def test_the_page_shows_what_was_said_of_each_clip(rated: Bundle, run: Path):
@@ -146,6 +220,22 @@ def test_runs_put_together_keep_one_test_apart_from_another(rated: Bundle, run: 
     assert theirs.difference is None
     assert by_name["1-11"].values["nmos"].foreign is None
     assert "≠" in leaderboard.render(both)
+
+
+def test_runs_with_the_same_test_share_its_column(rated: Bundle, run: Path, tmp_path):
+    found = _add(rated, run)
+    second = tmp_path / "reports" / "second"
+    shutil.copytree(run, second)
+    with RunReader(run) as one, RunReader(second) as two:
+        both = results.assemble(merging.merge([rundata.read(one), rundata.read(two)]))
+    by_name = {system.row.name: system.values["nmos"] for system in both.systems}
+    for name in ("1-11", "1-11 of second"):
+        assert by_name[name].foreign is None
+        assert by_name[name].estimate == found.scores["1-11"]
+        assert by_name[name].difference == found.difference("1-11", "teacher").shown
+        assert by_name[name].n_paired == 8
+    assert by_name["teacher of second"].difference is None
+    assert "another signature" not in leaderboard.render(both)
 
 
 def test_sizes_for_sentences_are_not_told_of_it(rated: Bundle, run: Path):
@@ -178,8 +268,6 @@ def test_what_must_not_reach_a_leaderboard_is_refused(tmp_path: Path, run: Path,
         scoring.opinion(rated, [], Rules.of(rated))
     with RunReader(run) as store:
         data = rundata.read(store)
-    from dataclasses import replace
-
     clips = tuple(replace(clip, sha256="0" * 64) for clip in data.clips)
     with pytest.raises(UserError, match="is not the one that was heard"):
         scoring.check_run(rated, replace(data, clips=clips))

@@ -15,12 +15,15 @@ import pytest
 
 from mamtra_eval.errors import UserError
 from mamtra_eval.listening.analysis.analysing import analyse
+from mamtra_eval.listening.analysis.margins import Against
 from mamtra_eval.listening.screening.applying import Rules
 from mamtra_eval.listening.trials import Refusal
 from mamtra_eval.report.listening import page as listening
+from mamtra_eval.report.listening import words
 from mamtra_eval.report.listening.charts import nice_axis
 from mamtra_eval.report.listening.markup import escape, tag
 from mamtra_eval.report.listening.rows import tex
+from mamtra_eval.statistics.bootstrap import Estimate
 from tests.listening import larger_bundles
 
 NASTY = '<img src=x onerror="alert(1)">'
@@ -100,14 +103,14 @@ def test_every_kind_gives_a_page_with_its_sections_and_rows(kind, tmp_path):
 
 def test_numbers_of_the_page_are_the_analysis(mos):
     bundle, analysis = mos
-    words = _Page(listening.render(analysis, bundle.manifest)).words
+    said = _Page(listening.render(analysis, bundle.manifest)).words
     for one in analysis.systems:
         half = (one.mean.high - one.mean.low) / 2
-        assert f"{one.mean.value:.2f} ± {half:.2f}" in words
-        assert f"n = {one.votes}" in words
-    assert f"{analysis.flow.sessions_received} sessions" in words
-    assert "unknown token: 1" in words
-    assert "heard: 1" in words
+        assert f"{one.mean.value:.2f} ± {half:.2f}" in said
+        assert f"n = {one.votes}" in said
+    assert f"{analysis.flow.sessions_received} sessions" in said
+    assert "unknown token: 1" in said
+    assert "heard: 1" in said
     tabular = listening.rows.as_tex(analysis)
     assert re.search(r"hybrid.* & \$\d\.\d\d \\pm \d\.\d\d\$ & \$\\pm", tabular)
     assert "two-way clustered" in tabular
@@ -201,12 +204,100 @@ def test_no_difference_is_ever_called_equal_without_a_margin(tmp_path):
 
 def test_rules_other_than_those_settled_before_are_said(tmp_path):
     bundle, analysis = _made(tmp_path)
-    words = _Page(listening.render(analysis, bundle.manifest)).words
-    assert "By the rules that were settled before" in words
+    said = _Page(listening.render(analysis, bundle.manifest)).words
+    assert "By the rules that were settled before" in said
     changed = analyse(bundle, larger_bundles.sessions(bundle, 4), [], Rules(traps_min=None))
-    words = _Page(listening.render(changed, bundle.manifest)).words
-    assert "By other rules than those settled before" in words
-    assert "traps answered as told, at least: off" in words
+    said = _Page(listening.render(changed, bundle.manifest)).words
+    assert "By other rules than the bundle's" in said
+    assert not re.search(r"(settled|declared) before", said)
+    assert "traps answered as told, at least: off" in said
+
+
+@pytest.mark.parametrize("kind", ["mos", "cmos"])
+def test_a_changed_bundle_is_called_so_and_nothing_was_settled_before(kind, tmp_path):
+    bundle, analysis = _made(tmp_path, kind, simulated=False, margin=0.5)
+    sound = _Page(listening.render(analysis, bundle.manifest)).words
+    assert "declared before" in sound
+    assert "settled before" in sound
+    assert "changed" not in sound.lower()
+    names = ("bundle.json", "key/<b>.json")
+    changed = replace(analysis, as_settled=False, changed=names)
+    html, data, table, tabular = (
+        path.read_text(encoding="utf-8")
+        for path in listening.write(changed, bundle.manifest, tmp_path / "out")
+    )
+    page = _Page(html)
+    assert not re.search(r"(settled|declared) before", page.words)
+    assert page.words.lower().count("bundle changed") >= 3  # title, strip, banner
+    assert "bundle.json, key/<b>.json" in page.words
+    assert html.index('class="banner"') < html.index("<h1")
+    assert json.loads(data)["bundle_changed"] == list(names)
+    assert json.loads(data)["analysis"]["as_settled"] is False
+    assert {row["bundle_changed"] for row in csv.DictReader(io.StringIO(table))} == {"yes"}
+    assert tabular.startswith("% BUNDLE CHANGED SINCE ITS EXPORT: bundle.json")
+    assert tabular.count("[bundle changed]") == 3
+
+
+def _with_pair(analysis, place=0, **values):
+    """The analysis with one of its differences changed."""
+    pairs = list(analysis.differences)
+    pairs[place] = replace(pairs[place], **values)
+    return replace(analysis, differences=tuple(pairs))
+
+
+def test_the_headline_goes_by_differences_and_not_by_letters(mos):
+    _, analysis = mos
+    first, *others = analysis.ranking
+    apart = [replace(one, told_apart=True) for one in analysis.differences]
+    letters = [replace(one, letters=one.name[0]) for one in analysis.systems]
+    found = replace(analysis, differences=tuple(apart), systems=tuple(letters))
+    assert "it is told apart from every other system" in words.headline(found)
+    mixed = [
+        replace(one, told_apart={one.system, one.other} != {first.name, others[-1].name})
+        for one in apart
+    ]
+    said = words.headline(replace(found, differences=tuple(mixed)))
+    assert f"{others[-1].name} can't be told apart from it" in said
+    assert "every other" not in said
+
+
+def test_an_interval_without_zero_is_explained_where_it_is_not_told_apart(mos):
+    bundle, analysis = mos
+    pair = next(place for place, one in enumerate(analysis.differences) if one.against_baseline)
+    shown = Estimate(-0.5, -0.9, -0.1)
+    found = _with_pair(analysis, pair, estimate=shown, p=0.03, p_holm=0.09, told_apart=False,
+                       told_apart_alone=True, equivalent=False,
+                       against_margin=Against.BELOW)  # fmt: skip
+    page = _Page(listening.render(found, bundle.manifest)).words
+    assert page.count("by itself yes, corrected over 3 pairs no") == 2  # the answer, the table
+    assert page.count("one-sided and by itself lower by more than the margin") == 2
+    values = json.loads(listening.data(found, bundle.manifest))["analysis"]["differences"][pair]
+    assert (values["told_apart"], values["told_apart_alone"]) == (False, True)
+    assert "verdict" not in values
+
+
+def test_higher_and_by_less_than_the_margin_are_both_said(mos):
+    bundle, analysis = mos
+    pair = next(place for place, one in enumerate(analysis.differences) if one.against_baseline)
+    found = _with_pair(analysis, pair, estimate=Estimate(0.1, 0.05, 0.15), told_apart=True,
+                       told_apart_alone=True, equivalent=True,
+                       against_margin=Against.EQUIVALENT)  # fmt: skip
+    one = found.differences[pair]
+    page = _Page(listening.render(found, bundle.manifest)).words
+    assert re.search(rf"{one.system} is rated higher than {one.other}: .*?; by less than the margin"
+                     r"\.", page)  # fmt: skip
+    assert page.count("by less than the margin") >= 2
+    alone = _with_pair(found, pair, told_apart=False)
+    (said,) = [text for text in words.said(alone) if one.system in text and one.other in text]
+    assert "equivalent within ±" in said
+    assert "by itself yes, corrected over 3 pairs no" in said
+
+
+def test_what_is_not_corrected_for_order_is_said(tmp_path):
+    bundle, analysis = _made(tmp_path, "cmos")
+    page = _Page(listening.render(analysis, bundle.manifest)).words
+    assert "Not corrected: wins, ties and losses" in page
+    assert page.count("as given, not corrected for order") == 2  # distribution, items
 
 
 @pytest.mark.parametrize("kind", KINDS)

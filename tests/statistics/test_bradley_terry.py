@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -152,6 +153,45 @@ def test_raters_are_drawn_whole() -> None:
     assert other.high - other.low == pytest.approx(one.high - one.low, rel=0.02)
 
 
+def _equal(seed: int) -> Preferences:
+    """24 raters, 20 items, three systems: equal on average, not at an item or to a rater."""
+    rng = np.random.default_rng(seed)
+    rater, item = np.divmod(np.arange(24 * 20), 20)
+    first, second = np.array(list(permutations(range(3), 2)))[(rater + item) % 6].T
+    at_item = 0.7 / math.sqrt(2) * rng.normal(size=(3, 20))
+    to_rater = 0.5 / math.sqrt(2) * rng.normal(size=(3, 24))
+    odds = at_item[first, item] - at_item[second, item]
+    odds += to_rater[first, rater] - to_rater[second, rater]
+    won = rng.random(len(odds)) < 1 / (1 + np.exp(-odds))
+    return Preferences(NAMES[first], NAMES[second], won.astype(float), rater, item)
+
+
+def test_intervals_over_raters_and_items_cover_raters_alone_do_not() -> None:
+    simulations = 200
+    hits = {"both": 0, "raters": 0}
+    for seed in range(simulations):
+        votes = _equal(seed)
+        for name, given in (("both", votes), ("raters", votes._replace(items=None))):
+            _, low, high = fit(given, resamples=100, seed=seed).strengths["a"]
+            hits[name] += low <= 0 <= high
+    error = math.sqrt(0.98 * 0.02 / simulations)
+    assert hits["both"] / simulations >= 0.92
+    assert hits["both"] / simulations == pytest.approx(0.98, abs=3 * error)  # as documented
+    assert hits["raters"] / simulations == pytest.approx(0.82, abs=0.08)
+
+
+def test_items_change_intervals_but_no_value() -> None:
+    votes = _equal(1)
+    both, alone = fit(votes, resamples=100), fit(votes._replace(items=None), resamples=100)
+    for name in "abc":
+        assert both.strengths[name].value == pytest.approx(alone.strengths[name].value, abs=1e-9)
+        assert both.strengths[name].low < alone.strengths[name].low
+    assert both == fit(votes, resamples=100)
+    one = fit(votes._replace(items=np.zeros(480)), resamples=100)
+    assert one.strengths["a"].low is None
+    assert one.strengths["a"].value == pytest.approx(both.strengths["a"].value, abs=1e-9)
+
+
 def test_who_always_wins_has_a_finite_strength_and_it_is_said() -> None:
     votes = Preferences(
         ["a", "b", "a", "b", "c", "b"] * 5, ["b", "a", "c", "c", "b", "c"] * 5,
@@ -174,6 +214,7 @@ def test_groups_that_never_met_are_named() -> None:
     [
         (Preferences([], [], [], []), "n > 0"),
         (Preferences(["a"], ["b"], [1, 0], ["r"]), "one shape"),
+        (Preferences(["a"], ["b"], [1], ["r"], ["i", "j"]), "one shape"),
         (Preferences(["a"], ["b"], [0.7], ["r"]), "outcomes"),
         (Preferences(["a"], ["b"], [math.nan], ["r"]), "outcomes"),
         (Preferences(["a", "a"], ["b", "a"], [1, 0], ["r", "q"]), "a was compared with itself"),

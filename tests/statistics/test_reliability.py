@@ -157,45 +157,12 @@ def test_halves_that_can_not_be_ranked() -> None:
     assert reliability.split_half([1, 2, 3, 1, 2], [0, 0, 0, 1, 1], [0, 1, 2, 0, 1]) is None
 
 
-def test_leave_one_out_is_pearson_s_with_the_others() -> None:
-    table = _rated(3, 6, 20)
-    table[np.random.default_rng(3).random(table.shape) < 0.3] = np.nan
-    found = reliability.leave_one_out(*_long(table))
-    for rater in range(6):
-        others = np.delete(table, rater, axis=0)
-        there = np.isfinite(table[rater]) & np.isfinite(others).any(axis=0)
-        expected = scipy.stats.pearsonr(
-            table[rater, there], np.nanmean(others[:, there], axis=0)
-        ).statistic
-        assert found[str(rater)] == pytest.approx(expected)
-
-
-def test_leave_one_out_where_there_is_no_correlation() -> None:
-    y = [1, 2, 3, 1, 3, 2, 4, 4, 4, 5]
-    raters = ["a"] * 3 + ["b"] * 3 + ["flat"] * 3 + ["alone"]
-    units = ["x", "y", "z"] * 3 + ["w"]
-    found = reliability.leave_one_out(y, raters, units)
-    assert found["flat"] is None
-    assert found["alone"] is None
-    assert found["a"] == pytest.approx(scipy.stats.pearsonr([1, 2, 3], [2.5, 3.5, 3.0]).statistic)
-
-
-def test_leave_one_out_counts_a_rater_s_repeats_as_one_point_not_as_others() -> None:
-    y, raters, units = (
-        [1, 2, 3, 5, 1, 3, 2],
-        ["a"] * 4 + ["b"] * 3,
-        ["x", "y", "z", "z", "x", "y", "z"],
-    )
-    found = reliability.leave_one_out(y, raters, units)
-    assert found["a"] == pytest.approx(scipy.stats.pearsonr([1, 2, 4], [1, 3, 2]).statistic)
-
-
 @pytest.mark.parametrize(
     "votes", [([], [], []), ([1, math.nan], [0, 1], [0, 0]), ([1, 2], [0], [0, 1])]
 )
 def test_what_is_no_set_of_votes_is_refused(votes: tuple[list[float], ...]) -> None:
     for function in (
-        reliability.alpha, reliability.icc, reliability.split_half, reliability.leave_one_out
+        reliability.alpha, reliability.icc, reliability.split_half
     ):  # fmt: skip
         with pytest.raises(ValueError, match=r"need|finite"):
             function(*votes)

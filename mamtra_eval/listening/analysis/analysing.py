@@ -2,7 +2,8 @@
 
 ``analyse`` holds the sessions against the rules of screening, joins the answers of those that count
 with the key, and computes everything that a report prints. Nothing is chosen here: level, baseline,
-margin, resamples and seed stand in the manifest, which was written before the first rating.
+margin, resamples and seed stand in the manifest, which was written before the first rating; where
+it is another one now (``integrity.changed``), or other rules are applied, ``as_settled`` is false.
 
     systems       a mean each, with intervals (mos, smos, mushra)
     differences   of every pair of systems
@@ -26,13 +27,14 @@ from typing import Any
 
 import numpy as np
 
-from mamtra_eval.listening.analysis import comparing
+from mamtra_eval.listening.analysis import comparing, drifting, ordering
 from mamtra_eval.listening.analysis import power as analysis_power
 from mamtra_eval.listening.analysis import raters as analysis_raters
 from mamtra_eval.listening.analysis import systems as analysis_systems
 from mamtra_eval.listening.analysis.comparing import Comparisons
+from mamtra_eval.listening.analysis.drifting import Places
 from mamtra_eval.listening.analysis.power import Power
-from mamtra_eval.listening.analysis.raters import Cell, Places, RaterFigures, Reliability
+from mamtra_eval.listening.analysis.raters import Cell, RaterFigures, Reliability
 from mamtra_eval.listening.analysis.systems import Difference, SystemFigures
 from mamtra_eval.listening.analysis.values import Settings, mean, plain
 from mamtra_eval.listening.analysis.votes import Joined, Vote, crossed, join
@@ -95,7 +97,9 @@ class Analysis:
     Attributes:
         bundle_id, content_sha256: of the bundle.
         rules: of screening, as they were applied.
-        as_settled: whether these are the bundle's, from before the first rating.
+        as_settled: whether these are the bundle's, and the bundle is as it was exported; else
+            nothing here may be said to have been declared before the ratings.
+        changed: files of the bundle that are not as they were exported (``integrity.changed``).
         names: of the systems, with what they are, in the key's order.
         simulated: sessions that a program answered, of those received.
     """
@@ -106,6 +110,7 @@ class Analysis:
     settings: Settings
     rules: dict[str, Any]
     as_settled: bool
+    changed: tuple[str, ...]
     names: dict[str, str]
     simulated: int
     flow: Flow
@@ -132,8 +137,9 @@ class Analysis:
 
 
 def analyse(
-    bundle: Bundle, sessions: Sequence[Session], refusals: Sequence[Refusal], rules: Rules
-) -> Analysis:
+    bundle: Bundle, sessions: Sequence[Session], refusals: Sequence[Refusal], rules: Rules,
+    changed: Sequence[str] = (),
+) -> Analysis:  # fmt: skip
     """Everything that the sessions say.
 
     Args:
@@ -141,6 +147,7 @@ def analyse(
         sessions: all that were received.
         refusals: rows of files that were not taken.
         rules: of screening; those of the bundle, unless asked otherwise.
+        changed: files of the bundle that are not as they were exported, by ``integrity.changed``.
     """
     kind, settings, names = bundle.kind, Settings.of(bundle), bundle.key.systems
     screened = screen(bundle, sessions, rules)
@@ -162,7 +169,8 @@ def analyse(
         kind,
         settings,
         asdict(rules),
-        rules == Rules.of(bundle),
+        rules == Rules.of(bundle) and not changed,
+        tuple(changed),
         dict(names),
         sum(session.simulated for session in sessions),
         _flow(sessions, screened, refusals),
@@ -172,9 +180,9 @@ def analyse(
         analysis_raters.agreement(kept, ordinal=kind.name != "mushra", seed=settings.seed),
         analysis_power.achieved(kept.votes, kind, settings.level),
         tuple(_variants(everything, kept, screened, comparisons, names, settings)),
-        analysis_raters.raters(sessions, everything, kept.votes, screened),
+        analysis_raters.raters(sessions, everything, screened),
         analysis_raters.cells(kept.votes, compared),
-        analysis_raters.places(kept.votes, settings.level),
+        drifting.places(kept.votes, settings.level),
     )
 
 
@@ -236,7 +244,7 @@ def _means(
     for pair in comparisons.pairs:
         both = {pair.system, pair.other}
         own = [vote for vote in votes if {vote.system, vote.other} == both]
-        found[f"{pair.system} − {pair.other}"] = comparing.advantage(
+        found[f"{pair.system} − {pair.other}"] = ordering.advantage(
             own, pair.system, settings.level
         )
     return found

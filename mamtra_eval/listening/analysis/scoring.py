@@ -2,24 +2,26 @@
 
 Only scores are brought back (nmos, smos, mushra): a comparison has no value of one system. The run
 must be the one that was heard: each rated clip is the file that the bundle was made from, by hash.
-Simulated ratings stay out.
+Simulated ratings stay out, and so do those of a bundle whose plan or key was changed.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import permutations
+from dataclasses import replace
+from itertools import combinations
 
 from mamtra_eval.errors import UserError
-from mamtra_eval.listening.analysis.votes import Vote, crossed, join
+from mamtra_eval.listening.analysis import integrity, pairwise
+from mamtra_eval.listening.analysis.pairwise import Tested
+from mamtra_eval.listening.analysis.values import mean
+from mamtra_eval.listening.analysis.votes import Vote, join
 from mamtra_eval.listening.bundle import Bundle
 from mamtra_eval.listening.screening.applying import Rules, screen
 from mamtra_eval.listening.trials import Session
 from mamtra_eval.opinions import Difference, Opinion
 from mamtra_eval.rundata import RunData
-from mamtra_eval.statistics.bootstrap import Estimate
-from mamtra_eval.statistics.crossed import two_way, two_way_difference
 
 TITLES = {"nmos": "NMOS", "smos": "Speaker MOS", "mushra": "MUSHRA"}
 UNITS = {"nmos": "mos", "smos": "mos", "mushra": "score"}
@@ -59,6 +61,8 @@ def opinion(bundle: Bundle, sessions: Sequence[Session], rules: Rules) -> Opinio
         )
     analysis = bundle.manifest["analysis"]
     level = analysis["level"]
+    tested = pairwise.differences(votes, list(combinations(votes, 2)), level)
+    means = {name: mean(own, level) for name, own in votes.items()}
     return Opinion(
         figure,
         TITLES[figure],
@@ -66,14 +70,29 @@ def opinion(bundle: Bundle, sessions: Sequence[Session], rules: Rules) -> Opinio
         _signature(bundle, votes, level),
         _note(votes, len(sessions), len(kept)),
         analysis["margin"],
-        {name: _score(own, level) for name, own in votes.items()},
-        {
-            (one, other): _difference(votes[one], votes[other], level)
-            for one, other in permutations(votes, 2)
-            if one < other
-        },
+        {name: one for name, one in means.items() if one is not None},
+        {pair: _difference(one) for pair, one in tested.items()},
         _sums(votes),
+        pairs=sum(one.p is not None for one in tested.values()),
+        baseline=analysis["baseline"],
     )
+
+
+def check_unchanged(bundle: Bundle, changed: Sequence[str]) -> None:
+    """UserError where what the score rests on is not as it was exported.
+
+    Args:
+        bundle: whose score it is.
+        changed: as found by ``integrity.changed``.
+    """
+    if names := integrity.decisive(changed):
+        raise UserError(
+            f"changed since the export: {', '.join(names[:5])}"
+            + (f" and {len(names) - 5} more" if len(names) > 5 else ""),
+            where=str(bundle.folder),
+            fix="Restore the bundle as it was exported; a leaderboard takes no score whose rules, "
+            "margin, design or key may have been changed after the ratings.",
+        )
 
 
 def check_run(bundle: Bundle, data: RunData) -> None:
@@ -105,12 +124,12 @@ def check_run(bundle: Bundle, data: RunData) -> None:
 def restricted(found: Opinion, data: RunData) -> Opinion:
     """The opinion without systems that are not the run's own, such as the low anchor."""
     names = {row.name for row in data.systems}
-    return Opinion(
-        found.figure, found.title, found.unit, found.signature, found.note, found.margin,
-        {name: one for name, one in found.scores.items() if name in names},
-        {pair: one for pair, one in found.differences.items() if {*pair} <= names},
-        {key: one for key, one in found.votes.items() if key[0] in names},
-    )  # fmt: skip
+    return replace(
+        found,
+        scores={name: one for name, one in found.scores.items() if name in names},
+        differences={pair: one for pair, one in found.differences.items() if {*pair} <= names},
+        votes={key: one for key, one in found.votes.items() if key[0] in names},
+    )
 
 
 def _by_system(votes: Sequence[Vote]) -> dict[str, list[Vote]]:
@@ -120,17 +139,9 @@ def _by_system(votes: Sequence[Vote]) -> dict[str, list[Vote]]:
     return dict(sorted(found.items()))
 
 
-def _score(votes: Sequence[Vote], level: float) -> Estimate:
-    ratings, raters, items = crossed(votes)
-    return two_way(ratings, raters, items, level)
-
-
-def _difference(one: Sequence[Vote], other: Sequence[Vote], level: float) -> Difference:
-    mine, theirs = crossed(one), crossed(other)
-    narrow = 2 * level - 1  # of two one-sided tests
-    return Difference(
-        two_way_difference(mine, theirs, level), two_way_difference(mine, theirs, narrow)
-    )
+def _difference(one: Tested) -> Difference:
+    apart = None if one.p_holm is None else one.told_apart
+    return Difference(one.estimate, one.tested, one.p_holm, apart)
 
 
 def _sums(votes: dict[str, list[Vote]]) -> dict[tuple[str, str], tuple[float, int]]:

@@ -11,14 +11,16 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations, pairwise
 
 import numpy as np
 
+from mamtra_eval.listening.analysis import pairwise as tested_pairs
+from mamtra_eval.listening.analysis.margins import Against, against, excludes_zero
+from mamtra_eval.listening.analysis.pairwise import Tested
 from mamtra_eval.listening.analysis.values import (
     Settings,
-    holm,
     mean,
     signed_ranks,
     why_no_interval,
@@ -27,7 +29,7 @@ from mamtra_eval.listening.analysis.values import (
 from mamtra_eval.listening.analysis.votes import Vote, crossed
 from mamtra_eval.listening.kinds import Scale
 from mamtra_eval.statistics import crossed as figures
-from mamtra_eval.statistics import equivalence, paired
+from mamtra_eval.statistics import paired
 from mamtra_eval.statistics.bootstrap import Estimate
 from mamtra_eval.statistics.crossed_resampling import Pigeonhole, pigeonhole, swap_p
 
@@ -50,7 +52,8 @@ class SystemFigures:
         naive, rater_clustered, pigeonhole: the same mean with other intervals.
         good: share of votes from 4 on; of scales from 1 to 5 only.
         distribution: votes by rating, or by band of a long scale, from the lowest.
-        letters: systems that share one are not told apart; empty where nothing is compared.
+        letters: stretches of the ranking; systems that share one are not told apart, systems that
+            share none may not be either; empty where nothing is compared.
         reasons: why something is undefined.
     """
 
@@ -79,6 +82,7 @@ class Difference:
     Attributes:
         against_baseline: whether ``other`` is the baseline.
         estimate: with its two-way clustered interval; ``None`` where one has no votes.
+        tested: with the narrower interval of two one-sided tests against the margin.
         pigeonhole: the same by resampling.
         p: of no difference, from the same variance.
         p_holm: corrected for all pairs.
@@ -86,14 +90,19 @@ class Difference:
         p_wilcoxon: signed ranks of item means, the conventional test; it takes raters for fixed.
         raters, items: that have votes of both.
         told_apart: whether ``p_holm`` is below 1 - level.
-        verdict: word of ``statistics.equivalence`` for the pair by itself; ``None`` where no margin
-            was declared.
+        told_apart_alone: whether the interval of ``estimate`` excludes zero: of the pair by itself,
+            with nothing corrected.
+        equivalent: whether the interval of ``tested`` lies within the margin on both sides; of the
+            pair by itself, and beside ``told_apart``, not instead of it. ``None`` without a margin
+            or an interval.
+        against_margin: where it lies (``margins.Against``).
     """
 
     system: str
     other: str
     against_baseline: bool
     estimate: Estimate | None
+    tested: Estimate | None
     pigeonhole: Estimate | None
     p: float | None
     p_holm: float | None
@@ -102,7 +111,9 @@ class Difference:
     raters: int
     items: int
     told_apart: bool
-    verdict: str | None
+    told_apart_alone: bool
+    equivalent: bool | None
+    against_margin: Against | None
     reasons: tuple[str, ...]
 
 
@@ -128,10 +139,9 @@ def compare(
             {name: crossed(grouped[name]) for name in voted}, pairs, level=settings.level,
             resamples=settings.resamples, seed=settings.seed,
         )  # fmt: skip
-    tested = [_difference(pair, grouped, checked.differences[pair], settings) for pair in pairs]
     differences = tuple(
-        replace(one, p_holm=p, told_apart=p is not None and p < 1 - settings.level)
-        for one, p in zip(tested, holm([one.p for one in tested]), strict=True)
+        _difference(pair, grouped, tested, checked.differences[pair], settings)
+        for pair, tested in tested_pairs.differences(grouped, pairs, settings.level).items()
     )
     told = {frozenset((one.system, one.other)): one.told_apart for one in differences}
     letters = paired.tie_groups(ranking, told) if len(ranking) > 1 else {}
@@ -197,41 +207,37 @@ def _figures(
 
 
 def _difference(
-    pair: tuple[str, str], grouped: Mapping[str, list[Vote]], checked: Estimate, settings: Settings
-) -> Difference:
+    pair: tuple[str, str], grouped: Mapping[str, list[Vote]], tested: Tested, checked: Estimate,
+    settings: Settings,
+) -> Difference:  # fmt: skip
     one, other = (grouped[name] for name in pair)
-    a, b = crossed(one), crossed(other)
-    estimate = with_width(figures.two_way_difference(a, b, settings.level))
     ours, theirs = _item_means(one), _item_means(other)
-    swapped = swap_p(a, b, blocks=False, seed=settings.seed)  # of people and texts at large
+    # Without blocks: of people and texts at large.
+    swapped = swap_p(crossed(one), crossed(other), blocks=False, seed=settings.seed)
     reasons = []
-    if estimate.low is None:
+    if tested.estimate.low is None:
         reasons.append(why_no_interval([*one, *other]) or "no interval: differences don't vary")
     if math.isnan(swapped):
         reasons.append("no randomisation: no rater, or no item, has votes of both")
+    place = against(tested.tested, settings.margin)
     return Difference(
         *pair,
         pair[1] == settings.baseline,
-        estimate,
+        tested.estimate,
+        tested.tested,
         with_width(checked),
-        None if estimate.low is None else figures.two_way_p(a, b),
-        None,
+        tested.p,
+        tested.p_holm,
         None if math.isnan(swapped) else swapped,
         signed_ranks([ours[item] - theirs[item] for item in ours if item in theirs]),
         len({vote.rater for vote in one} & {vote.rater for vote in other}),
         len({vote.item for vote in one} & {vote.item for vote in other}),
-        False,
-        _verdict(a, b, estimate, settings),
+        tested.told_apart,
+        excludes_zero(tested.estimate),
+        None if place is None else place is Against.EQUIVALENT,
+        place,
         tuple(reasons),
     )
-
-
-def _verdict(a: figures.Votes, b: figures.Votes, shown: Estimate, settings: Settings) -> str | None:
-    """Two one-sided tests at 1 - level, that is by the interval of level 2 · level - 1."""
-    if settings.margin is None:
-        return None
-    tested = with_width(figures.two_way_difference(a, b, max(0.0, 2 * settings.level - 1)))
-    return str(equivalence.verdict(tested, settings.margin, higher_is_better=True, shown=shown))
 
 
 def _turned(one: str, other: str, baseline: str | None) -> tuple[str, str]:

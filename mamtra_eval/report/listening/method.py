@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mamtra_eval.listening.analysis.analysing import Analysis
+from mamtra_eval.listening.screening.rules import RULE_WORDS
 from mamtra_eval.report.listening import words
 from mamtra_eval.report.listening.markup import Child, Markup, tag
 from mamtra_eval.report.listening.parts import (
@@ -20,24 +21,6 @@ from mamtra_eval.report.listening.parts import (
 
 _AGREEMENT = {"alpha": "Krippendorff's alpha", "icc": "ICC", "retest": "Repeated clips",
               "split_half": "Halves of the panel"}  # fmt: skip
-_RULES = {
-    "heard_min": "share of every clip that was played, at least",
-    "traps_min": "traps answered as told, at least",
-    "traps_min_with_gold": "enough where every gold trial is right",
-    "gold": "every gold trial within its tolerance",
-    "variance_min": "variance of a session's ratings, at least",
-    "faster_than_clip": "no rating before its clip could have ended",
-    "median_rt_min": "median time by the clips' duration, at least",
-    "sessions_max": "sessions of one rater, at most",
-    "answered_min": "share of the trials that were answered, at least",
-    "hidden_reference_min": "MUSHRA: hidden reference rated, at least",
-    "hidden_reference_share": "MUSHRA: except on this share of trials",
-    "headphones_min": "right answers of the headphone check, at least",
-    "z_max": "deviation of a vote in its system, at most",
-    "repeats_flag": "flag: repeats differ by more steps",
-    "r_flag": "flag: correlation with the others below",
-    "reversed_flag": "flag: correlation that looks reversed",
-}
 
 
 def reliability(analysis: Analysis) -> Markup:
@@ -77,13 +60,14 @@ def power(analysis: Analysis) -> Markup:
     if found.smallest is not None and found.floor is not None and found.components is not None:
         chance = words.percent(found.power)
         floor = (
-            f"; with votes without end from these raters on these items, "
+            f"; with votes without end from these raters on these items, a single pair takes "
             f"{words.number(analysis, found.floor)}" if found.floor > 0 else
             "; no floor was seen: what raters and items do with systems came out at zero"
         )  # fmt: skip
         body += [
-            tag("p", f"Two systems that differ by {words.number(analysis, found.smallest)} are "
-                f"told apart in {chance} of such tests{floor}.", class_="lead small-lead"),
+            tag("p", f"A single pair that differs by {words.number(analysis, found.smallest)} is "
+                f"found in {chance} of such tests, by itself{_corrected(analysis)}{floor}.",
+                class_="lead small-lead"),
             facts(
                 (name, words.number(analysis, value))
                 for name, value in (
@@ -127,7 +111,9 @@ def checklist(analysis: Analysis, bundle: Mapping[str, Any]) -> Markup:
         ("Retention", str(bundle.get("retention") or "not recorded in the bundle")),
         ("Contact", str(bundle.get("contact") or "not recorded in the bundle")),
     ]  # fmt: skip
-    rules = [f"{_RULES.get(name, name)}: {_rule(value)}" for name, value in analysis.rules.items()]
+    rules = [
+        f"{RULE_WORDS.get(name, name)}: {_rule(value)}" for name, value in analysis.rules.items()
+    ]
     return section(
         "details",
         "Details that are often left out",
@@ -168,6 +154,14 @@ def _figure(title: str, value: str, more: str) -> Markup:
                class_="box")  # fmt: skip
 
 
+def _corrected(analysis: Analysis) -> str:
+    found = analysis.power
+    if found.comparisons < 2 or found.smallest_corrected is None:
+        return ""
+    return (f"; after correction over {found.comparisons} pairs it takes "
+            f"{words.number(analysis, found.smallest_corrected)}")  # fmt: skip
+
+
 def _needs(analysis: Analysis) -> Markup | None:
     needs = analysis.power.needs
     if not needs:
@@ -197,8 +191,8 @@ def _needs(analysis: Analysis) -> Markup | None:
     return tag(
         "div",
         table("What smaller differences take", columns, rows),
-        note(f"In {words.percent(analysis.power.power)} of tests, each rater giving {each:.1f} "
-             "votes to each system, as here."),
+        note(f"For a single pair by itself, in {words.percent(analysis.power.power)} of tests, "
+             f"each rater giving {each:.1f} votes to each system, as here."),
     )  # fmt: skip
 
 

@@ -10,7 +10,8 @@ saying whose interval stands behind it.
 
 The page is one file without a script: its content security policy admits its own style by hash and
 nothing else. Every text from outside is escaped (``_listening_markup``). Ratings that a program
-made are called so at the top, along the page, in the JSON and in every row.
+made are called so at the top, along the page, in the JSON and in every row; so is a bundle that is
+not as it was exported, of which nothing is said to have been settled before the ratings.
 
 Templates: ``listening.html`` of ``templates``; its style is ``report.css`` with ``listening.css``
 after it.
@@ -38,6 +39,8 @@ from mamtra_eval.report.listening.parts import facts
 _TEMPLATES = Path(__file__).parent.with_name("templates")
 FILE = "listening.html"
 DATA = "listening.json"
+MOST_NAMES = 8
+"""Of changed files that are named on the page; the JSON has all."""
 
 
 def write(analysis: Analysis, bundle_facts: Mapping[str, Any], folder: Path) -> list[Path]:
@@ -65,6 +68,7 @@ def data(analysis: Analysis, bundle_facts: Mapping[str, Any]) -> str:
     """The analysis as JSON, with what the bundle says of itself."""
     values = {
         "simulated": bool(analysis.simulated),
+        "bundle_changed": list(analysis.changed),
         "mamtra_eval": __version__,
         "headline": words.headline(analysis),
         "analysis": analysis.to_dict(),
@@ -98,10 +102,11 @@ def render(analysis: Analysis, bundle_facts: Mapping[str, Any]) -> str:
         {
             "policy": policy(style),
             "title": escape(title),
-            "mark": "Simulated · " if analysis.simulated else "",
+            "mark": ("Simulated · " if analysis.simulated else "")
+            + ("Bundle changed · " if analysis.changed else ""),
             "style": style,
             "strip": join(_strip(analysis)),
-            "banner": join(_banner(analysis)),
+            "banner": join(_banner(analysis), _changed(analysis)),
             "facts": _facts(analysis, bundle_facts),
             "main": join(sections),
         },
@@ -150,10 +155,34 @@ def _banner(analysis: Analysis) -> Markup | None:
     )
 
 
-def _strip(analysis: Analysis) -> Markup | None:
-    if not analysis.simulated:
+def _changed(analysis: Analysis) -> Markup | None:
+    names = analysis.changed
+    if not names:
         return None
-    return tag("div", "Simulated ratings: not evidence", class_="strip", aria_hidden="true")
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return tag(
+        "div",
+        tag("p", "Bundle changed since its export", class_="shout"),
+        tag(
+            "p",
+            "Not as they were exported, or not known to be: ",
+            tag("code", ", ".join(names[:MOST_NAMES])),
+            f"{more}. Nothing here shows that rules, margin, design or key are those from before "
+            "the ratings.",
+        ),
+        class_="banner",
+        role="note",
+    )
+
+
+def _strip(analysis: Analysis) -> Markup | None:
+    told = [
+        *(["Simulated ratings: not evidence"] if analysis.simulated else []),
+        *(["Bundle changed since its export"] if analysis.changed else []),
+    ]
+    if not told:
+        return None
+    return tag("div", " · ".join(told), class_="strip", aria_hidden="true")
 
 
 def _store(path: Path, text: str) -> Path:

@@ -42,9 +42,12 @@ def comparisons(analysis: Analysis) -> Markup | None:
         forest(rows, 0.0, (scale.low, scale.high)),
         _pair_table(analysis, found),
         note(
-            "Corrected for order: half the difference between the means of the two orders. The "
-            "randomisation flips the signs of raters' and of items' means; the larger p is given. "
-            + _margin(analysis)
+            "Corrected for order: the advantage with both its intervals (half the difference "
+            "between the means of the two orders), the win rate (mean of the two orders) and "
+            "every p. Not corrected: wins, ties and losses, and the distribution below, which are "
+            "counted as given. Where one order alone was shown nothing is corrected. The "
+            "randomisation flips the signs of what raters, and items, add to the advantage; the "
+            "larger p is given. Wilcoxon: signed ranks of what items add. " + _margin(analysis)
         ),
         _order(analysis, found),
         _strengths(analysis, found),
@@ -57,9 +60,7 @@ def comparisons(analysis: Analysis) -> Markup | None:
 
 def pairs(analysis: Analysis) -> Markup:
     """Every pair of systems: matrix, and a table with all tests."""
-    found: tuple[Difference | Comparison, ...] = (
-        analysis.differences if analysis.comparisons is None else analysis.comparisons.pairs
-    )
+    found = words.every_pair(analysis)
     if not found:
         return section("pairs", "Pairs of systems", nothing())
     known: dict[tuple[str, str], tuple[Difference | Comparison, int]] = {}
@@ -83,7 +84,7 @@ def pairs(analysis: Analysis) -> Markup:
         matrix,
         note(
             "▲ higher and ▼ lower than the column's system, p corrected by Holm's method over "
-            f"{words.many(len(found), 'pair')} below {1 - analysis.settings.level:.2g}; "
+            f"{words.tested(analysis)} below {1 - analysis.settings.level:.2g}; "
             "○ not told apart, which is not the same as equal."
         ),
         _tests(analysis) if analysis.comparisons is None else None,
@@ -91,24 +92,25 @@ def pairs(analysis: Analysis) -> Markup:
     )
 
 
-def verdict(one: Difference | Comparison) -> Markup:
-    """Better, worse or not told apart; with a margin, its verdict too."""
+def verdict(analysis: Analysis, one: Difference | Comparison) -> Markup:
+    """Better, worse or not told apart among all pairs; below it what the pair says by itself."""
     if one.told_apart and one.estimate is not None:
         better = one.estimate.value > 0
         told = pill("▲ better" if better else "▼ worse", "better" if better else "worse")
     else:
         told = pill("○ not told apart", "undecided")
-    if one.verdict in (None, "better"):
+    more = words.remarks(analysis, one)
+    if not more:
         return told
-    more = words.VERDICTS[str(one.verdict)]
-    return tag("td", tag("div", told, tag("span", more, class_="small line"), class_="verdict"))
+    lines = (tag("span", line, class_="small line") for line in more)
+    return tag("td", tag("div", told, lines, class_="verdict"))
 
 
 def _pair_table(analysis: Analysis, found: Comparisons) -> Markup:
     columns = [
         Column("Pair", number=False), Column("Advantage", hint="order corrected"),
-        Column("Verdict", number=False), Column("Wins", hint="ties, losses"),
-        Column("Win rate", hint="ties half"), Column("Order bias", hint="to the second"),
+        Column("Verdict", number=False), Column("Wins", hint="ties, losses; as given"),
+        Column("Win rate", hint="of both orders"), Column("Order bias", hint="to the second"),
         Column("p", hint="Holm"), Column("p", hint="randomised"),
         Column("p", hint="Wilcoxon"), Column("Votes", hint="raters, items"),
     ]  # fmt: skip
@@ -117,7 +119,7 @@ def _pair_table(analysis: Analysis, found: Comparisons) -> Markup:
             f"{one.system} − {one.other}",
             [
                 _advantage(analysis, one),
-                verdict(one),
+                verdict(analysis, one),
                 f"{one.wins} / {one.ties} / {one.losses}",
                 words.percent(one.win_rate),
                 words.number(analysis, one.order.value if one.order else None, signed=True),
@@ -219,7 +221,7 @@ def _tests(analysis: Analysis) -> Markup:
             f"{one.system} − {one.other}",
             [
                 _advantage(analysis, one),
-                verdict(one),
+                verdict(analysis, one),
                 words.probability(one.p),
                 words.probability(one.p_holm),
                 words.probability(one.p_swap),
@@ -245,6 +247,7 @@ def _margin(analysis: Analysis) -> str:
     if margin is None:
         return "No margin was declared, so nothing is called equivalent."
     return (
-        f"Margin ±{words.number(analysis, margin)}, declared before: two one-sided tests at "
-        f"{1 - analysis.settings.level:.2g}, of each pair by itself."
+        f"Within {words.margin(analysis)}: two one-sided tests at "
+        f"{1 - analysis.settings.level:.2g}, of each pair by itself. A pair can be told apart, and "
+        "by less than the margin."
     )

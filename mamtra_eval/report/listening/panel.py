@@ -57,8 +57,7 @@ def flow(analysis: Analysis) -> Markup:
         card(f"{words.many(refused, 'row')} of files refused",
              bullets([f"{why}: {count}" for why, count in found.refused.items()], "reasons"))
         if refused else None,
-        caption="By the rules that were settled before the first rating"
-        if analysis.as_settled else "By other rules than those settled before the first rating",
+        caption=_rules_caption(analysis),
     )  # fmt: skip
 
 
@@ -79,8 +78,10 @@ def raters(analysis: Analysis) -> Markup:
         table("Every rater", columns, rows, high=len(rows) > MOST_ROWS)
         if rows else tag("p", "No sessions.", class_="notice"),
         note(
-            "Means and spreads of all sessions of a rater, as given. A low r is looked at, never "
-            "a reason to drop: a panel chosen by agreement agrees by construction."
+            "Means and spreads of all sessions of a rater, as given. r: of the rater's first "
+            "session that counts (or the first, where none does), with the other raters who "
+            "count, as screening has it. A low r is looked at, never a reason to drop: a panel "
+            "chosen by agreement agrees by construction."
         ),
         caption="Names are salted hashes",
     )  # fmt: skip
@@ -115,7 +116,8 @@ def items(analysis: Analysis) -> Markup:
               class_="figures heat")
         if rows else tag("p", "Not defined: no votes.", class_="notice"),
         note("The stronger the shade, the higher the mean. Single cells rest on few votes: read "
-             "rows and columns, not cells."),
+             "rows and columns, not cells."
+             + (" Of pairs: as given, not corrected for order." if analysis.comparisons else "")),
         caption="Mean by sentence; of pairs the advantage of the first over the second",
     )  # fmt: skip
 
@@ -135,10 +137,11 @@ def places(analysis: Analysis) -> Markup:
     if found.drift is not None and found.drift.low is not None and found.drift.high is not None:
         drifts = not found.drift.low <= 0 <= found.drift.high
         body.append(note(
-            "Last third of the session less the first: "
+            "From the first position to the last, along a straight line: "
             f"{words.number(analysis, found.drift.value, signed=True)} "
             f"{words.interval(analysis, found.drift, signed=True)}; "
-            + ("ratings drift within a session." if drifts else "no drift is seen.")
+            + ("ratings drift within a session." if drifts else
+               "a drift is not shown, which is not the same as none.")
         ))  # fmt: skip
     if len(found.lists) > 1:
         apart = max(found.lists, key=lambda one: abs(one.residual))
@@ -148,7 +151,16 @@ def places(analysis: Analysis) -> Markup:
             f"{words.many(apart.votes, 'vote')}."
         ))  # fmt: skip
     return section("places", "Along the session", body,
-                   caption="Mean residual by position, systems and items taken out")  # fmt: skip
+                   caption="Mean residual by position; raters, sentences and systems fitted "
+                   "with it")  # fmt: skip
+
+
+def _rules_caption(analysis: Analysis) -> str:
+    if analysis.changed:
+        return "By rules of a bundle that was changed since its export"
+    if not analysis.as_settled:
+        return "By other rules than the bundle's"
+    return "By the rules that were settled before the first rating"
 
 
 def _step(title: str, count: str, more: Child, class_: str = "") -> Markup:

@@ -73,7 +73,8 @@ def systems(analysis: Analysis) -> Markup | None:
         note(_interval_note(analysis)),
         reasons({one.name: "; ".join(one.reasons) for one in order if one.reasons}),
         caption=f"Mean {analysis.kind.attribute}, {analysis.kind.scale.low:g} to "
-        f"{analysis.kind.scale.high:g}; systems that share a letter are not told apart",
+        f"{analysis.kind.scale.high:g}; systems that share a letter are not told apart; of "
+        "those that share none, Pairs of systems says it",
     )
 
 
@@ -86,7 +87,10 @@ def distribution(analysis: Analysis) -> Markup:
         rows = [(f"{one.system} − {one.other}", one.distribution)
                 for one in analysis.comparisons.pairs]  # fmt: skip
         names = {rating: rating.replace("-", "−") for rating in rows[0][1]} if rows else {}
-        caption = "Per cent of votes by advantage of the first system, from − to +"
+        caption = (
+            "Per cent of votes by advantage of the first system, from − to +; as given, not "
+            "corrected for order"
+        )
     else:
         rows = [(one.name, one.distribution) for one in analysis.ranking]
         caption = "Per cent of votes, from the lowest rating to the highest"

@@ -14,6 +14,7 @@ TWO_WAY = "two-way clustered"
 HEADER = (
     "system", "compared_with", "what", "figure", "value", "plus_minus", "low", "high", "interval",
     "level", "naive_plus_minus", "p_holm", "votes", "raters", "items", "simulated",
+    "bundle_changed",
 )  # fmt: skip
 _TEX = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
@@ -44,25 +45,29 @@ def as_tex(analysis: Analysis) -> str:
         rf"\par\footnotesize $^{{b}}$ Half the {_level(analysis)} interval as if votes were "
         "independent: too narrow, printed for comparison with others.",
     ]
+    if analysis.changed:
+        lines.insert(0, f"% BUNDLE CHANGED SINCE ITS EXPORT: {tex(', '.join(analysis.changed))}")
     if analysis.simulated:
         lines.insert(0, "% SIMULATED RATINGS: a rehearsal, not evidence about any system.")
     return "\n".join(lines) + "\n"
 
 
 def _rows(analysis: Analysis) -> Iterator[list[object]]:
-    simulated = "yes" if analysis.simulated else "no"
+    marks = ["yes" if one else "no" for one in (analysis.simulated, analysis.changed)]
     figure, level = words.figure(analysis), analysis.settings.level
     for one in analysis.systems:
         yield [one.name, "", one.what, figure, *_estimate(one.mean), TWO_WAY, level,
-               _half(one.naive), None, one.votes, one.raters, one.items, simulated]  # fmt: skip
+               _half(one.naive), None, one.votes, one.raters, one.items, *marks]  # fmt: skip
     for pair in analysis.comparisons.pairs if analysis.comparisons else ():
         yield [pair.system, pair.other, analysis.names.get(pair.system, ""), figure,
                *_estimate(pair.estimate), TWO_WAY, level, _half(pair.naive), _text(pair.p_holm),
-               pair.votes, pair.raters, pair.items, simulated]  # fmt: skip
+               pair.votes, pair.raters, pair.items, *marks]  # fmt: skip
 
 
 def _tex_rows(analysis: Analysis) -> Iterator[str]:
-    mark = r"\,[simulated]" if analysis.simulated else ""
+    mark = (r"\,[simulated]" if analysis.simulated else "") + (
+        r"\,[bundle changed]" if analysis.changed else ""
+    )
     rows = [
         (tex(one.name), one.mean, one.naive, one.votes, one.raters, one.items)
         for one in (*analysis.ranking, *(one for one in analysis.systems if one.mean is None))

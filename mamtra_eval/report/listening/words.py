@@ -1,7 +1,8 @@
 """Numbers and sentences of a listening test's report: what can be said, and what can't.
 
 A difference that is not significant is never called none: two systems are "not told apart", and
-only an interval inside a margin that was declared before makes them equivalent.
+only an interval inside a declared margin makes them equivalent. That a margin or a rule was settled
+before the ratings is said only where the bundle is as it was exported (``Analysis.as_settled``).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 
 from mamtra_eval.listening.analysis.analysing import Analysis
 from mamtra_eval.listening.analysis.comparing import Comparison
+from mamtra_eval.listening.analysis.margins import Against
 from mamtra_eval.listening.analysis.systems import Difference
 from mamtra_eval.statistics.bootstrap import Estimate
 
@@ -18,13 +20,15 @@ _LONG_RANGE = 20
 """Range of a scale from which one decimal is enough."""
 _FIGURES = {"mos": "NMOS", "smos": "SMOS", "mushra": "MUSHRA", "cmos": "CMOS",
             "ab": "Preference"}  # fmt: skip
-VERDICTS = {
-    "better": "better",
-    "equivalent": "equivalent within the margin",
-    "non-inferior": "not worse by more than the margin",
-    "inferior": "worse by more than the margin",
-    "undecided": "undecided against the margin",
+_AGAINST = {
+    Against.EQUIVALENT: "equivalent within the margin",
+    Against.ABOVE: "higher by more than the margin",
+    Against.BELOW: "lower by more than the margin",
+    Against.NOT_BELOW: "not lower by more than the margin",
+    Against.NOT_ABOVE: "not higher by more than the margin",
+    Against.OPEN: "undecided against the margin",
 }
+_BEYOND = (Against.ABOVE, Against.BELOW)
 
 
 def figure(analysis: Analysis) -> str:
@@ -107,11 +111,52 @@ def headline(analysis: Analysis) -> str:
     if len(best) < 2:
         return f"One system alone has votes: {best[0].name}. Nothing is compared."
     first = best[0]
-    tied = [one.name for one in best[1:] if set(one.letters) & set(first.letters)]
+    apart = {
+        name for one in analysis.differences if one.told_apart
+        and first.name in (names := (one.system, one.other)) for name in names
+    }  # fmt: skip
+    tied = [one.name for one in best[1:] if one.name not in apart]
     told = f"The highest mean is that of {first.name}, {plus_minus(analysis, first.mean)}"
     if tied:
         return f"{told}; {_listed(tied)} can't be told apart from it by this test."
     return f"{told}; it is told apart from every other system."
+
+
+def margin(analysis: Analysis) -> str:
+    """The margin, and whether it was declared before the ratings."""
+    shown = f"±{number(analysis, analysis.settings.margin)}"
+    if analysis.as_settled:
+        return f"{shown}, the margin that was declared before"
+    return f"{shown}, the margin that bundle.json has now"
+
+
+def tested(analysis: Analysis) -> str:
+    """Over how many pairs p-values are corrected."""
+    return many(sum(one.p is not None for one in every_pair(analysis)), "pair")
+
+
+def every_pair(analysis: Analysis) -> tuple[Difference | Comparison, ...]:
+    """All pairs of systems, of either kind of test."""
+    return analysis.differences if analysis.comparisons is None else analysis.comparisons.pairs
+
+
+def remarks(analysis: Analysis, pair: Difference | Comparison) -> list[str]:
+    """What the pair says by itself, beside whether it is told apart among all pairs."""
+    found = []
+    if pair.told_apart_alone and not pair.told_apart:
+        found.append(f"by itself yes, corrected over {tested(analysis)} no")
+    place = pair.against_margin
+    if place is None:
+        return found
+    if pair.told_apart and place is Against.EQUIVALENT:
+        found.append("by less than the margin")
+    elif pair.told_apart and place in _BEYOND:
+        found.append("by more than the margin")
+    elif place in _BEYOND:
+        found.append(f"one-sided and by itself {_AGAINST[place]}, with nothing corrected")
+    else:
+        found.append(_AGAINST[place])
+    return found
 
 
 def said(analysis: Analysis) -> list[str]:
@@ -151,22 +196,21 @@ def limits(analysis: Analysis) -> list[str]:
 
 def _pairs(analysis: Analysis) -> Iterator[Difference | Comparison]:
     """Pairs with the baseline, or all where there is none."""
-    pairs: tuple[Difference | Comparison, ...] = (
-        analysis.differences if analysis.comparisons is None else analysis.comparisons.pairs
-    )
+    pairs = every_pair(analysis)
     against = [one for one in pairs if one.against_baseline]
     yield from against or pairs
 
 
 def _told(analysis: Analysis, pair: Difference | Comparison) -> str | None:
     estimate = pair.estimate
-    if estimate is None or not (pair.told_apart or pair.verdict == "equivalent"):
+    if estimate is None or not (pair.told_apart or pair.equivalent):
         return None
     if not pair.told_apart:
-        margin = number(analysis, analysis.settings.margin)
+        alone = remarks(analysis, pair)[0] if pair.told_apart_alone else ""
         return (
-            f"{pair.system} and {pair.other} are equivalent within ±{margin}, the margin that was "
-            f"declared before, by two one-sided tests: {_gap(analysis, estimate)}."
+            f"{pair.system} and {pair.other} are equivalent within {margin(analysis)}, by two "
+            f"one-sided tests: {_gap(analysis, estimate)}."
+            + (f" Whether they differ at all: {alone}." if alone else "")
         )
     word = "better" if estimate.value > 0 else "worse"
     if analysis.comparisons is None:
@@ -175,8 +219,8 @@ def _told(analysis: Analysis, pair: Difference | Comparison) -> str | None:
     else:
         sentence = f"{pair.system} is heard as {word} than {pair.other}"
     sentence += f": {_gap(analysis, estimate)}, p\u00a0{_p(pair.p_holm)}"
-    if pair.verdict in ("inferior", "equivalent"):
-        sentence += f"; {VERDICTS[pair.verdict]}"
+    if pair.equivalent or pair.against_margin in _BEYOND:
+        sentence += f"; {'; '.join(remarks(analysis, pair))}"
     return f"{sentence}."
 
 
@@ -187,21 +231,28 @@ def _untold(analysis: Analysis, pair: Difference | Comparison) -> str | None:
     if estimate.low is None:
         why = pair.reasons[0] if pair.reasons else "no interval"
         return f"How {pair.system} compares with {pair.other} ({why})."
-    if pair.told_apart or pair.verdict == "equivalent":
+    if pair.told_apart or pair.equivalent:
         return None
     gap, p = _gap(analysis, estimate), _p(pair.p_holm)
+    alone = pair.told_apart_alone or pair.against_margin in _BEYOND
+    why = f" ({'; '.join(remarks(analysis, pair))})" if alone else ""
     return (
-        f"Whether {pair.system} and {pair.other} differ: {gap}, p\u00a0{p}. That they were not "
-        "told apart does not make them equal."
+        f"Whether {pair.system} and {pair.other} differ: {gap}, p\u00a0{p}{why}. That they were "
+        "not told apart does not make them equal."
     )
 
 
 def _limits_of_size(analysis: Analysis) -> Iterator[str]:
     power = analysis.power
     if power.smallest is not None:
+        after = ""
+        if power.comparisons > 1 and power.smallest_corrected is not None:
+            after = (f"; after correction over {power.comparisons} pairs, those below about "
+                     f"{number(analysis, power.smallest_corrected)}")  # fmt: skip
         yield (
-            f"Differences below about {number(analysis, power.smallest)}: a test of this size "
-            f"shows them in less than {percent(power.power)} of repetitions."
+            f"Differences below about {number(analysis, power.smallest)}: of a single pair by "
+            f"itself, a test of this size finds them in less than {percent(power.power)} of "
+            f"repetitions{after}."
         )
 
 

@@ -37,7 +37,7 @@
 
   function code() {
     const { code: text, redirect } = L.bundle.completion;
-    const safe = redirect && new URL(redirect).protocol === "https:";
+    const safe = redirect && /^https:\/\/[^/\s]/.test(redirect) && URL.canParse?.(redirect) !== false;
     return h("div", { class: "done" },
       text ? [h("p", { class: "small" }, say("done_code")), h("p", { class: "code" }, text)] : [],
       safe ? h("p", { class: "row" }, h("a", { class: "main", href: redirect, rel: "noreferrer" }, say("done_link"))) : null);
