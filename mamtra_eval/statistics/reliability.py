@@ -7,6 +7,7 @@ defined, such as a correlation with a rater who always gave the same rating.
 
 from __future__ import annotations
 
+import math
 from typing import Literal, NamedTuple
 
 import numpy as np
