@@ -57,10 +57,13 @@ def quickstart(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the test suite."""
+    """Run the test suite, two files at a time."""
     session.install(TORCH)
     session.install("-e", ".", *_groups("test"))
-    session.run("pytest", "-m", "not browser and not gpu", *session.posargs)
+    session.run(
+        "pytest", "-n", "2", "--dist", "loadfile", "-m", "not browser and not gpu",
+        *session.posargs,
+    )  # fmt: skip
 
 
 @nox.session

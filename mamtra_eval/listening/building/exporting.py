@@ -124,6 +124,10 @@ def _check(folder: Path, options: Options) -> None:
         )
     if options.container not in ("wav", "flac"):
         raise UserError(f"no audio format {options.container!r}", fix="Take wav or flac.")
+    if foreign := _foreign(options):
+        from mamtra_eval.listening import exports
+
+        exports.check(foreign, options.kind.name)
 
 
 def _sound(folder: Path, settled: Settled, options: Options) -> _Sound:
@@ -212,13 +216,18 @@ def _page(
     )  # fmt: skip
 
 
+def _foreign(options: Options) -> list[str]:
+    """Formats that belong to other programs."""
+    return [name for name in options.formats if name != OFFLINE]
+
+
 def _add_forms(folder: Path, options: Options) -> None:
     """The single file, where it stays small, and the forms of other programs."""
     size = sum(path.stat().st_size for path in (folder / "site/audio").iterdir())
     if OFFLINE in options.formats and size <= OFFLINE_BYTES:
         (folder / "offline").mkdir()
         write_offline(folder / "site", folder / "offline/test.html")
-    if foreign := [name for name in options.formats if name != OFFLINE]:
+    if foreign := _foreign(options):
         from mamtra_eval.listening import exports
 
         exports.write(

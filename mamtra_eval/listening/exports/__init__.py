@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -28,10 +27,19 @@ BASE_URL = "https://YOUR-HOST/audio/"
 STUDY_URL = "https://YOUR-HOST/"
 
 
-@dataclass(frozen=True)
-class _Format:
-    kinds: tuple[str, ...]
-    write: Callable[[Bundle, Path], None]
+KINDS = {"webmushra": webmushra.KINDS, "p808": p808.KINDS, "prolific": prolific.KINDS}
+
+
+def check(formats: Sequence[str], kind: str) -> None:
+    """UserError for an unknown format, or one that can't hold a test of this kind."""
+    for name in formats:
+        if name not in KINDS:
+            raise unknown_name("export format", name, FORMATS)
+        if kind not in KINDS[name]:
+            raise UserError(
+                f"{name} can't hold a test of kind {kind}",
+                fix=f"It holds {', '.join(KINDS[name])}; the bundle's own site holds all.",
+            )
 
 
 def write(
@@ -56,26 +64,18 @@ def write(
     Raises:
         UserError: for an unknown format, or one that can't hold the bundle; then none is written.
     """
-    known: Mapping[str, _Format] = {
-        "webmushra": _Format(webmushra.KINDS, webmushra.write),
-        "p808": _Format(p808.KINDS, partial(p808.write, base_url=base_url or BASE_URL)),
-        "prolific": _Format(prolific.KINDS, partial(prolific.write, url=study_url)),
+    check(formats, bundle.kind.name)
+    writers: Mapping[str, Callable[[Bundle, Path], None]] = {
+        "webmushra": webmushra.write,
+        "p808": partial(p808.write, base_url=base_url or BASE_URL),
+        "prolific": partial(prolific.write, url=study_url),
     }
-    for name in formats:
-        if name not in known:
-            raise unknown_name("export format", name, FORMATS)
-        if bundle.kind.name not in known[name].kinds:
-            raise UserError(
-                f"{name} can't hold a test of kind {bundle.kind.name}",
-                where=str(bundle.folder),
-                fix=f"It holds {', '.join(known[name].kinds)}; the bundle's own site holds all.",
-            )
     drafts = {name: bundle.folder / FOLDER / f".{name}.part" for name in formats}
     try:
         for name, draft in drafts.items():
             shutil.rmtree(draft, ignore_errors=True)
             draft.mkdir(parents=True)
-            known[name].write(bundle, draft)
+            writers[name](bundle, draft)
         return [_into_place(draft, draft.with_name(name)) for name, draft in drafts.items()]
     finally:
         for draft in drafts.values():
