@@ -62,7 +62,7 @@ def tests(session: nox.Session) -> None:
     session.install("-e", ".", *_groups("test"))
     session.run(
         "pytest", "-n", "2", "--dist", "loadfile", "-m", "not browser and not gpu",
-        *session.posargs,
+        *session.posargs, env={"OMP_NUM_THREADS": "1"},  # two processes share the cores
     )  # fmt: skip
 
 
