@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from mamtra_eval.listening.building.loudness import Level
     from mamtra_eval.listening.building.planning import Plan
     from mamtra_eval.listening.building.settling import Options
+    from mamtra_eval.listening.kinds import Kind
     from mamtra_eval.rundata import RunData
 
 RUN = Annotated[Path, typer.Argument(metavar="RUN_DIR", help="A run with clips.")]
@@ -198,7 +200,7 @@ def _formats(text: str) -> tuple[str, ...]:
     return tuple(name for name in _names(text) or () if name != "static")
 
 
-def _kind(name: str, step: float | None, question: str | None) -> Any:  # noqa: ANN401
+def _kind(name: str, step: float | None, question: str | None) -> Kind:
     from dataclasses import replace
 
     from mamtra_eval.listening import kinds
@@ -207,7 +209,7 @@ def _kind(name: str, step: float | None, question: str | None) -> Any:  # noqa: 
     return replace(found, question=" ".join(question.split())) if question else found
 
 
-def _level(sample_rate_hz: int, loudness: str, trim: bool) -> Any:  # noqa: ANN401
+def _level(sample_rate_hz: int, loudness: str, trim: bool) -> Level:
     from mamtra_eval.errors import UserError
     from mamtra_eval.listening.building.loudness import Level
 

@@ -233,7 +233,9 @@ def _footnote_numbers(results: Results, prefix: str) -> dict[str, str]:
 def _footnotes(results: Results, prefix: str) -> list[str]:
     lines = []
     for number, metric in enumerate(results.metrics, start=1):
-        note = f" {metric.note}" if metric.note else ""
+        # What listeners said is told with names of systems, which may hold anything.
+        told = escape(metric.note) if metric.name in results.opinions else metric.note
+        note = f" {told}" if told else ""
         lines.append(f"[^{prefix}{number}]: {code(metric.signature)}{note}")
     for foreign, mark in _foreign_marks(results, prefix).items():
         lines.append(f"{mark.removeprefix(' ≠')}: {code(foreign)}")

@@ -18,7 +18,7 @@ from uuid import UUID
 import anyio
 
 from mamtra_eval.listening.bundle import COLLECTED, Bundle
-from mamtra_eval.listening.collect.records import read_sessions
+from mamtra_eval.listening.collect.reading import read_sessions
 from tests.listening import made_bundles
 
 REPOSITORY = Path(__file__).parent.parent.parent

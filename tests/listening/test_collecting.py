@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 
 from mamtra_eval.errors import UserError
 from mamtra_eval.listening.collect.lines import MAX_LINE_BYTES, MAX_LINES, Refused
-from mamtra_eval.listening.collect.records import Begun, Collected, Unavailable, read_sessions
+from mamtra_eval.listening.collect.reading import read_sessions
+from mamtra_eval.listening.collect.records import Begun, Collected, Unavailable
 from tests.listening.collect_pages import REPOSITORY, record, secret, uuid
 
 NOW = datetime(2026, 11, 27, 10, tzinfo=UTC)

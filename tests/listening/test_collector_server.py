@@ -20,7 +20,7 @@ import pytest
 from mamtra_eval.errors import UserError
 from mamtra_eval.listening.bundle import COLLECTED, Bundle
 from mamtra_eval.listening.collect import serving as collector
-from mamtra_eval.listening.collect.records import read_sessions
+from mamtra_eval.listening.collect.reading import read_sessions
 from tests.listening.collect_pages import (
     JSON,
     Connection,

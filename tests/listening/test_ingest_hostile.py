@@ -223,7 +223,7 @@ PLAIN = b"session,rater,trial,token,rating\n"
         (PLAIN.replace(b"rater", b"trial"), "no known format"),
         (b"session,rater,trial,token,rating,rating\n1,2,3,4,5,6\n", "'rating' is there twice"),
         (b"%PDF-1.7\n%\xe2\xe3", "not UTF-8 at byte 11 (line 2)"),
-        (b"SQLite format 3\x00" + b"\x01" * 5000, "no database of the collector"),
+        (b"SQLite format 3\x00" + b"\x01" * 5000, "not readable as a database of ratings"),
     ],
 )
 def test_a_file_that_is_none_is_refused_and_the_others_are_taken(

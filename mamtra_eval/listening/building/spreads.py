@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from mamtra_eval.errors import UserError
 from mamtra_eval.listening import kinds
@@ -100,7 +100,7 @@ def _compared(single: Components) -> Components:
     )
 
 
-def _components(found: Any, path: Path) -> Components:  # noqa: ANN401 -- JSON
+def _components(found: Mapping[str, float], path: Path) -> Components:
     names = [*asdict(ASSUMED)]
     try:
         values = {name: float(found[name]) for name in names}

@@ -26,14 +26,13 @@ import hmac
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 from mamtra_eval.errors import UserError
-from mamtra_eval.listening.collect.database import PATIENCE_S, connect, connect_reading
+from mamtra_eval.listening.collect.database import PATIENCE_S, connect
 from mamtra_eval.listening.collect.lines import SECRET, SESSION, Line, Refused, read, text_fault
 from mamtra_eval.listening.collect.lists import choose
 
@@ -58,29 +57,6 @@ class Appended(NamedTuple):
 
     next_seq: int
     complete: bool
-
-
-@dataclass(frozen=True)
-class CollectedSession:
-    """What is kept of one session.
-
-    Attributes:
-        list: that it was given.
-        started_at: UTC, ISO 8601.
-        last_at: when something last came.
-        complete: whether its ``end`` line says so, and it was not withdrawn before.
-        lines: as they came, in order.
-    """
-
-    session: str
-    participant: str
-    study: str
-    submission: str
-    list: str
-    started_at: str
-    last_at: str
-    complete: bool
-    lines: tuple[str, ...]
 
 
 class Collected:
@@ -234,11 +210,10 @@ class Collected:
         return self._column("ended", session) or ""
 
     def _column(self, name: str, session: str) -> str | None:
-        found = self._db.execute(
-            f"SELECT {name} FROM sessions WHERE session = ?",  # noqa: S608 -- a name of ours
-            (session,),
-        ).fetchone()
-        return None if found is None else str(found[0])
+        cursor = self._db.cursor()
+        cursor.row_factory = sqlite3.Row
+        found = cursor.execute("SELECT * FROM sessions WHERE session = ?", (session,)).fetchone()
+        return None if found is None else str(found[name])
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
@@ -255,36 +230,6 @@ class Collected:
                 with suppress(sqlite3.Error):
                     if self._db.in_transaction:
                         self._db.execute("ROLLBACK")
-
-
-def read_sessions(path: Path) -> Iterator[CollectedSession]:
-    """Every session with its lines, as of one moment, in the order they began; writes nothing."""
-    if not path.is_file():
-        raise UserError(
-            "nothing has been collected (there is no database of ratings)",
-            where=str(path),
-            fix="Collect ratings with listen serve, or give the files that raters sent.",
-        )
-    try:
-        with closing(connect_reading(path)) as db:
-            db.execute("BEGIN")
-            rows = db.execute(
-                "SELECT session, participant, study, submission, list, started_at, last_at, "
-                "complete FROM sessions ORDER BY started_at, rowid"
-            ).fetchall()
-            for session, participant, study, submission, given, started_at, last_at, done in rows:
-                found = db.execute(
-                    "SELECT line FROM events WHERE session = ? ORDER BY seq", (session,)
-                )
-                lines = tuple(line for (line,) in found)
-                about = (session, participant, study, submission, given, started_at, last_at)
-                yield CollectedSession(*about, bool(done), lines)
-    except sqlite3.Error as error:
-        raise UserError(
-            f"not readable as a database of ratings ({error})",
-            where=str(path),
-            fix="Restore the file together with its -wal file.",
-        ) from error
 
 
 def _check_names(session: str, secret: str, texts: Sequence[str]) -> None:

@@ -11,18 +11,15 @@ Facts of a session: ``agent``, ``consent`` (hash of what was agreed to), ``eligi
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mamtra_eval.errors import UserError
 from mamtra_eval.listening.bundle import Bundle
+from mamtra_eval.listening.collect.reading import read_sessions
 from mamtra_eval.listening.ingest import checking, foreign, reading
 from mamtra_eval.listening.ingest.checking import Answer, Draft
 from mamtra_eval.listening.ratings import WITHDRAWN
@@ -54,11 +51,8 @@ def fingerprint(path: Path) -> str:
     if not is_database:
         return reading.sha256(path)
     digest = hashlib.sha256()
-    with _open(path) as db:
-        for table, order in (("sessions", "session"), ("events", "session, seq")):
-            columns = "*" if table == "sessions" else "session, seq, line"
-            for row in db.execute(f"SELECT {columns} FROM {table} ORDER BY {order}"):  # noqa: S608 -- words of ours
-                digest.update(repr(row).encode("utf-8", "backslashreplace"))
+    for one in read_sessions(path):
+        digest.update(repr(one).encode("utf-8", "backslashreplace"))
     return digest.hexdigest()
 
 
@@ -89,41 +83,22 @@ def _read_database(bundle: Bundle, path: Path) -> tuple[list[Session], list[Refu
     refusals: list[Refusal] = []
     sessions: list[list[_Line]] = []
     waiting: list[Session] = []
-    with _open(path) as db:
-        query = "SELECT session, list, started_at, participant FROM sessions ORDER BY started_at"
-        for session, list_id, started, participant in db.execute(query).fetchall():
-            events = db.execute(
-                "SELECT seq, line FROM events WHERE session = ? ORDER BY seq", (session,)
-            )
-            lines = ((f"session {session}, line {seq}", line) for seq, line in events)
-            found = list(_parsed(name, lines, refusals))
-            if found and found[0].values.get("session") == session:
-                sessions.append(found)
-            elif found:
-                why = "its first line is not the session's own"
-                refusals.append(Refusal(name, f"session {session}", why))
-            else:
-                draft = Draft(f"session {session}", str(session), str(participant or ""), "own",
-                              str(list_id), started, complete=False)  # fmt: skip
-                empty, refused = checking.settle(bundle, name, draft)
-                waiting += [empty] if empty else []
-                refusals += refused
+    for one in read_sessions(path):
+        lines = ((f"session {one.session}, line {seq}", line) for seq, line in enumerate(one.lines))
+        found = list(_parsed(name, lines, refusals))
+        if found and found[0].values.get("session") == one.session:
+            sessions.append(found)
+        elif found:
+            why = "its first line is not the session's own"
+            refusals.append(Refusal(name, f"session {one.session}", why))
+        else:
+            draft = Draft(f"session {one.session}", str(one.session), str(one.participant or ""),
+                          "own", str(one.list), one.started_at, complete=False)  # fmt: skip
+            empty, refused = checking.settle(bundle, name, draft)
+            waiting += [empty] if empty else []
+            refusals += refused
     settled, refusals = _settled(bundle, name, sessions, refusals)
     return settled + waiting, refusals
-
-
-@contextlib.contextmanager
-def _open(path: Path) -> Iterator[sqlite3.Connection]:
-    try:
-        uri = f"{path.resolve().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True, timeout=30)) as db:
-            yield db
-    except sqlite3.Error as error:
-        raise UserError(
-            f"no database of the collector ({error})",
-            where=str(path),
-            fix="Give key/collected.sqlite, or the participants' .jsonl files.",
-        ) from error
 
 
 def _parsed(
