@@ -16,6 +16,9 @@ from urllib.parse import urlsplit
 import httpx
 
 from mamtra_eval.errors import SynthesisError
+from mamtra_eval.systems._http_answer import EVENTS, Answer, begun
+from mamtra_eval.systems._http_content import Post
+from mamtra_eval.systems._http_events import EventError, Events
 from mamtra_eval.systems._http_options import EXTRACT, bare, one_line
 
 CONNECT_S = 10.0
@@ -24,9 +27,6 @@ RETRIED = (408, 409, 425, 429)
 REDIRECTS = 3
 MAX_BYTES = 200_000_000
 
-Answer = tuple[str, bytes]
-"""Media type and content."""
-
 
 class Sink(Protocol):
     """Whoever is told the bytes of a good answer while they come."""
@@ -34,11 +34,11 @@ class Sink(Protocol):
     begun: bool
     """Whether something of it was handed on, so that another attempt would say it twice."""
 
-    def start(self) -> None:
+    def start(self, answer: Answer) -> None:
         """A good answer begins; what was taken of another one before is void."""
 
     def take(self, data: bytes) -> None:
-        """Its next bytes; SynthesisError ends the clip."""
+        """The next bytes of its audio; SynthesisError ends the clip."""
 
 
 class _Again(Exception):  # noqa: N818 -- a signal to try again, not an error
@@ -79,7 +79,7 @@ class Client:
         """Close the connections."""
         await self._http.aclose()
 
-    async def fetch(self, body: dict[str, Any], dice: random.Random, *sinks: Sink) -> Answer:
+    async def fetch(self, post: Post, dice: random.Random, *sinks: Sink) -> Answer:
         """The first answer that is a success; SynthesisError after the last attempt.
 
         A pause that would end behind ``total_timeout_s`` is not begun: the clip is given up at
@@ -90,7 +90,7 @@ class Client:
         deadline = now() + self._options["total_timeout_s"]
         for attempt in range(self._options["retries"] + 1):
             try:
-                answer = await self._attempt(body, deadline - now(), *sinks)
+                answer = await self._attempt(post, deadline - now(), *sinks)
             except _Again as again:
                 if any(sink.begun for sink in sinks):
                     raise SynthesisError(f"{self.where}: {again}, within the audio") from again
@@ -113,14 +113,14 @@ class Client:
             tried = f" (attempt {attempt + 1}; another would not fit into {total})"
         return SynthesisError(f"{self.where}: {again}{tried}")
 
-    async def _attempt(self, body: dict[str, Any], left_s: float, *sinks: Sink) -> Answer:
+    async def _attempt(self, post: Post, left_s: float, *sinks: Sink) -> Answer:
         limit_s = self._options["timeout_s"]
         limit = f"timeout_s={limit_s:g}"
         if left_s < limit_s:
             limit_s, limit = left_s, f"the {left_s:.3g} s left of total_timeout_s"
         try:
             async with asyncio.timeout(limit_s):
-                return await self._post(body, *sinks)
+                return await self._post(post, *sinks)
         except httpx.ConnectTimeout as error:
             raise _Again("no connection in time", unreachable=True) from error
         except (TimeoutError, httpx.TimeoutException) as error:
@@ -133,42 +133,64 @@ class Client:
         except httpx.RequestError as error:
             raise SynthesisError(f"{self.where}: {one_line(str(error))}") from error
 
-    async def _post(self, body: dict[str, Any], *sinks: Sink) -> Answer:
-        url = httpx.URL(self._options["url"])
+    async def _post(self, post: Post, *sinks: Sink) -> Answer:
+        url = httpx.URL(post.url)
         for _ in range(REDIRECTS + 1):
-            async with self._http.stream("POST", url, json=body) as response:
+            async with self._http.stream("POST", url, **post.arguments()) as response:
                 if "location" not in response.headers or not 300 <= response.status_code < 400:
                     return await self._receive(response, *sinks)
                 url = _redirect(response)
         raise SynthesisError(f"{self.where}: more than {REDIRECTS} redirects")
 
     async def _receive(self, response: httpx.Response, *sinks: Sink) -> Answer:
-        kind = one_line(response.headers.get("content-type", "(none)"), 100)
         if response.is_success:
-            data = await _read(response, MAX_BYTES, *sinks)
-            if len(data) > MAX_BYTES:
-                raise SynthesisError(f"{self.where}: more than {MAX_BYTES} bytes")
-            return kind, data
-        said = (await _read(response, 4 * EXTRACT)).decode("utf-8", "replace")
-        if self._key:  # some servers quote the key that they refuse
-            said = said.replace(self._key, "***")
+            return await self._read(response, *sinks)
+        said = self._keyless((await _beginning(response, 4 * EXTRACT)).decode("utf-8", "replace"))
         status = response.status_code
         reason = f"HTTP {status} {response.reason_phrase}: {one_line(said) or '(no body)'}"
         if status in RETRIED or status >= 500:
             raise _Again(reason, _retry_after(response.headers.get("retry-after")))
         raise SynthesisError(f"{self.where}: {reason}")
 
+    async def _read(self, response: httpx.Response, *sinks: Sink) -> Answer:
+        """The whole of a good answer, shown to ``sinks`` while it comes."""
+        answer = begun(response.headers)
+        events = Events(answer, self._keyless) if answer.media_type == EVENTS else None
+        for sink in sinks:
+            sink.start(answer)
+        size = 0
+        try:
+            async for chunk in response.aiter_bytes():
+                size += len(chunk)
+                if size > MAX_BYTES:
+                    raise SynthesisError(f"{self.where}: more than {MAX_BYTES} bytes")
+                _take(events.feed(chunk) if events else chunk, answer, *sinks)
+            if events:
+                _take(events.finish(), answer, *sinks)
+        except EventError as error:
+            if error.again:
+                raise _Again(str(error)) from error
+            raise SynthesisError(f"{self.where}: {error}") from error
+        return answer
 
-async def _read(response: httpx.Response, limit: int, *sinks: Sink) -> bytes:
-    data = bytearray()
+    def _keyless(self, said: str) -> str:
+        """What a server said without the key: some quote the one that they refuse."""
+        return said.replace(self._key, "***") if self._key else said
+
+
+def _take(data: bytes, answer: Answer, *sinks: Sink) -> None:
+    answer.data += data
     for sink in sinks:
-        sink.start()
+        if data:
+            sink.take(data)
+
+
+async def _beginning(response: httpx.Response, limit: int) -> bytes:
+    data = bytearray()
     async for chunk in response.aiter_bytes():
         data += chunk
         if len(data) > limit:
             break
-        for sink in sinks:
-            sink.take(chunk)
     return bytes(data)
 
 

@@ -4,49 +4,105 @@ from __future__ import annotations
 
 import base64
 import struct
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 from mamtra_eval import audio
 from mamtra_eval.errors import SynthesisError
 from mamtra_eval.systems import Request
+from mamtra_eval.systems._http_answer import Answer
 from mamtra_eval.systems._http_options import one_line
+from mamtra_eval.systems._http_pcm import decode_pcm
+from mamtra_eval.systems._http_shapes import CROSS_LINGUAL, ROUTES, SHAPES, ZERO_SHOT, route_of
 
 MEDIA_TYPES = {".wav": "wav", ".flac": "flac", ".ogg": "ogg", ".mp3": "mpeg"}
 PLAUSIBLE_BYTES = 200_000_000
 """A WAV that claims more was streamed: its writer did not know the size."""
 
 
-def body(request: Request, options: dict[str, Any]) -> dict[str, Any]:
-    """The JSON object of one request; SynthesisError if it wants a prompt that is not there."""
-    named = ("model", "voice", "response_format", "speed")
-    fields = {name: options[name] for name in named if options[name] not in (None, "")}
-    fields |= {"input": request.text, **options["extra"]}
+@dataclass(frozen=True)
+class Post:
+    """One request: where it goes, its fields, and a file if it is a form (name, bytes, type)."""
+
+    url: str
+    fields: dict[str, Any]
+    form: bool = False
+    file: tuple[str, tuple[str, bytes, str]] | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """What httpx is given."""
+        if not self.form:
+            return {"json": self.fields}
+        return {"data": self.fields, "files": dict([self.file]) if self.file else None}
+
+
+def post(request: Request, options: dict[str, Any]) -> Post:
+    """What one clip is asked for with; SynthesisError if it wants a prompt that is not there."""
+    shape = SHAPES[options["shape"]]
+    if shape.form:
+        return _form(request, options)
+    fields = {name: options[name] for name in shape.takes if options[name] not in (None, "")}
+    fields |= {shape.text: request.text, **shape.streaming[options["streaming"]]}
+    fields |= options["extra"]
     if options["send_seed"]:
         fields["seed"] = request.seed
     if options["prompt"] == "base64":
-        if request.prompt_audio is None:
-            raise SynthesisError(
-                f"prompt=base64, but {request.utterance} has no prompt recording; "
-                "use a test set with prompts, or prompt=none"
-            )
-        fields[options["prompt_audio_field"]] = _data_url(request.prompt_audio)
+        fields[options["prompt_audio_field"]] = _data_url(*_prompt(request, options))
         if request.prompt_text is not None:
             fields[options["prompt_text_field"]] = request.prompt_text
-    return fields
+    return Post(options["url"], fields)
 
 
-def _data_url(path: Path) -> str:
+def _form(request: Request, options: dict[str, Any]) -> Post:
+    """A form of CosyVoice's server, at the path that takes what the request has."""
+    url, name = options["url"], route_of(options["url"])
+    route = ROUTES[name]
+    fields: dict[str, Any] = {SHAPES[options["shape"]].text: request.text, **options["extra"]}
+    if route.speaker:
+        fields["spk_id"] = options["voice"]
+    if not route.recording:
+        return Post(url, fields, form=True)
+    data, media_type = _prompt(request, options)
+    if route.prompt_text:
+        if (request.prompt_text or "").strip():
+            fields[options["prompt_text_field"]] = request.prompt_text
+        else:
+            path, mark, query = url.partition("?")
+            front, _, behind = path.rpartition(ZERO_SHOT)
+            url = f"{front}{CROSS_LINGUAL}{behind}{mark}{query}"
+    # The file's own name stays here: it may tell more than the server needs to know.
+    file = (f"prompt.{media_type.rpartition('/')[2]}", data, media_type)
+    return Post(url, fields, form=True, file=(options["prompt_audio_field"], file))
+
+
+def _prompt(request: Request, options: dict[str, Any]) -> tuple[bytes, str]:
+    """The prompt's recording and its media type."""
+    path = request.prompt_audio
+    if path is None:
+        other = "" if options["prompt"] == "file" else ", or prompt=none"
+        raise SynthesisError(
+            f"prompt={options['prompt']}, but {request.utterance} has no prompt recording; "
+            f"use a test set with prompts{other}"
+        )
     try:
-        data = base64.b64encode(path.read_bytes()).decode()
+        data = path.read_bytes()
     except OSError as error:
         raise SynthesisError(f"the prompt can't be read: {error}") from error
     suffix = path.suffix.lower()
-    return f"data:audio/{MEDIA_TYPES.get(suffix, suffix[1:] or 'wav')};base64,{data}"
+    return data, f"audio/{MEDIA_TYPES.get(suffix, suffix[1:] or 'wav')}"
 
 
-def decode(data: bytes, name: str) -> audio.Clip:
+def _data_url(data: bytes, media_type: str) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
+
+
+def decode(answer: Answer, options: dict[str, Any], name: str) -> audio.Clip:
     """The clip in an answer; SynthesisError shows how the answer begins if it is none."""
+    if options["response_format"] == "pcm":
+        return decode_pcm(answer, options["pcm_rate_hz"], name)
+    data, wanted = bytes(answer.data), options["response_format"]
+    if wanted and answer.container not in (None, wanted):
+        raise SynthesisError(f"{name}: {wanted} was asked for, the server sends {answer.container}")
     try:
         return audio.read_bytes(_mend_wav(data), name)
     except audio.AudioError as error:

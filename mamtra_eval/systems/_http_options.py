@@ -16,8 +16,8 @@ from urllib.parse import unquote_plus, urlsplit
 import httpx
 
 from mamtra_eval.errors import UserError
+from mamtra_eval.systems import _http_shapes
 
-HEADERLESS = ("pcm", "aac")
 LEAST = {"timeout_s": 0.001, "total_timeout_s": 0.001, "retries": 0, "concurrency": 1}
 EXTRACT = 300
 
@@ -29,22 +29,19 @@ SECRET_ENDINGS = (
 
 
 def checked(options: dict[str, Any]) -> dict[str, Any]:
-    """The options with ``speed`` and ``extra`` read; UserError for what can't work."""
+    """The options, read, with what their shape decides; UserError for what can't work."""
     if not options["url"]:
         raise UserError("the system http has no url", fix="Give one: url=http://HOST:PORT/PATH")
     _check_url(options["url"])
-    if options["response_format"] in HEADERLESS:
-        raise UserError(
-            f"response_format {options['response_format']} can't be read without knowing its "
-            "sampling rate",
-            fix="Take wav or flac.",
-        )
-    if options["prompt"] not in ("none", "base64"):
-        raise UserError(f"option prompt of http is {options['prompt']!r}", fix="none or base64")
+    options = _http_shapes.resolved(options)
     for name, least in LEAST.items():
         if not least <= options[name] < math.inf:
             raise UserError(f"option {name} of http is {options[name]}", fix=f"At least {least}.")
-    return options | {"speed": _speed(options["speed"]), "extra": _extra(options["extra"])}
+    return options | {
+        "speed": _speed(options["speed"]),
+        "extra": _extra(options["extra"], _http_shapes.SHAPES[options["shape"]].form),
+        "pcm_rate_hz": _rate(options),
+    }
 
 
 def refuse_secrets(url: str) -> None:
@@ -134,11 +131,45 @@ def _speed(value: str | None) -> float | None:
         raise UserError(f"option speed of http is {value!r}", fix="Give a number.") from None
 
 
-def _extra(value: str | None) -> dict[str, Any]:
+def _rate(options: dict[str, Any]) -> int | None:
+    """Of headerless samples; None where there are none, or the answer will tell."""
+    given, kind = options["pcm_rate_hz"], options["response_format"]
+    if kind == "aac":
+        raise UserError("response_format aac can't be read", fix="Take wav or flac.")
+    if kind != "pcm":
+        if given is not None:
+            raise UserError(
+                f"pcm_rate_hz is given, but response_format is {kind or '(none)'}, which is read "
+                "by its own header",
+                fix="Leave it out, or take response_format=pcm.",
+            )
+        return None
+    shape = _http_shapes.SHAPES[options["shape"]]
+    if given is None:
+        told = shape.tells_rate and options["streaming"] != "none"
+        if shape.rate_hz is None and not told:
+            raise UserError(
+                "response_format pcm can't be read without knowing its sampling rate",
+                fix="Give pcm_rate_hz (24000 for OpenAI's own), or take wav or flac.",
+            )
+        return shape.rate_hz
+    if not re.fullmatch("[0-9]{4,6}", given):
+        raise UserError(
+            f"option pcm_rate_hz of http is {given!r}", fix="Give samples per second: 24000."
+        )
+    return int(given)
+
+
+def _extra(value: str | None, form: bool) -> dict[str, Any]:
     try:
         extra = json.loads(value or "{}")
     except ValueError:
         extra = None
     if not isinstance(extra, dict):
         raise UserError(f"option extra of http is {value!r}", fix='Give a JSON object: {"a": 1}')
+    if form and not all(isinstance(each, str | int | float) for each in extra.values()):
+        raise UserError(
+            f"option extra of http is {value!r}, which no form can hold",
+            fix='Give texts and numbers only: {"a": 1}',
+        )
     return extra

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from mamtra_eval import audio
 from mamtra_eval.audio import Clip
 from mamtra_eval.errors import SynthesisError
+from mamtra_eval.systems._http_answer import Answer
 from mamtra_eval.systems._http_content import PLAUSIBLE_BYTES
 
 HEADER_BYTES = 65_536
@@ -39,7 +40,7 @@ class Pieces:
         self.begun = False
         self.start()
 
-    def start(self) -> None:
+    def start(self, answer: Answer | None = None) -> None:
         """An answer begins; only while no clip was given can it be another one."""
         self._header, self._frame, self._left = b"", 0, 0
         self._pending = bytearray()

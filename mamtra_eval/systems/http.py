@@ -1,16 +1,28 @@
-"""A speech endpoint over HTTP, in the style of OpenAI's ``POST /v1/audio/speech``.
+"""A speech server over HTTP: OpenAI's ``POST /v1/audio/speech``, and three that differ from it.
 
-Target: the address, ``http://host:8000/v1/audio/speech?model=x&voice=y``. These options may stand
-in its query; other parameters stay in the address. Only what is given is sent, besides the text.
+Target: the address, ``http://host:8000/v1/audio/speech?model=x&voice=y``, or
+``http://host:50000/inference_zero_shot?shape=cosyvoice``. These options may stand in its query;
+other parameters stay in the address. Only what is given is sent, besides the text and what the
+shape needs.
 
 ``url``                 where to post; required
+``shape``               ``openai`` (default), ``vllm-omni``, ``sglang-omni``, ``cosyvoice``: what
+                        the server takes and gives, see ``_http_shapes``
 ``model``, ``voice``    as the server names them (OpenAI's requires both)
-``response_format``     default ``wav``; any headed format that libsndfile reads (flac, mp3, opus)
-``speed``               factor, for servers that take one
+``response_format``     any headed format that libsndfile reads (wav, flac, mp3, opus), or ``pcm``:
+                        16-bit mono without a header. Default ``wav``; ``pcm`` where that alone
+                        streams
+``pcm_rate_hz``         sampling rate of ``pcm``; required, unless the server tells it (sglang-omni)
+                        or the shape knows it (cosyvoice: 24000; 22050 for its first model)
+``streaming``           how the audio is asked for: ``none`` (default of openai), whole; ``audio``
+                        (default of the others), as it is made; ``sse``, likewise, as events
+``speed``               factor, for servers that take one; on vLLM-Omni only with ``streaming=none``
 ``extra``               a JSON object merged into the request: ``{"task_type": "Base"}``
-``prompt``              ``none`` (default), or ``base64``: the prompt's recording as a data URL
-``prompt_audio_field``  where it is put; default ``ref_audio``, as vLLM-Omni and SGLang-Omni call it
-``prompt_text_field``   where its text is put; default ``ref_text``
+``prompt``              ``none``, ``base64``: the prompt's recording as a data URL, or ``file``: as
+                        a file of a form. Default: ``none`` for openai and beside a ``voice``, else
+                        the one that the shape takes
+``prompt_audio_field``  where it is put; default ``ref_audio``, ``prompt_wav`` for cosyvoice
+``prompt_text_field``   where its text is put; default ``ref_text``, ``prompt_text`` for cosyvoice
 ``send_seed``           whether to send the request's ``seed``; default false
 ``timeout_s``           longest time for one attempt, from connecting to the last byte; default 60
 ``total_timeout_s``     longest time for one clip, all attempts and pauses together; default 240
@@ -18,14 +30,19 @@ in its query; other parameters stay in the address. Only what is given is sent, 
 ``concurrency``         requests at a time; default 4
 ``api_key_env``         name of the environment variable with the key, sent as a bearer token
 
-Tried again: failed connections, broken and late answers, status 408, 409, 425, 429 and 5xx, with
-growing, jittered pauses or after the server's ``Retry-After`` (60 s at most). While a server can't
-be reached at all, each further clip gets one attempt only. Redirects are followed on the same
-scheme, host and port. Proxies of the environment are used, except for an endpoint on this machine.
+CosyVoice's server takes the prompt's recording as a file; a prompt without text goes to
+``inference_cross_lingual`` in place of ``inference_zero_shot``. It takes no seed: its clips differ
+from run to run, and the run's record says so.
 
-``stream`` hands a WAV over while it arrives, if the server sends it so; other formats come in one
-piece at the end. It asks for nothing else than ``speak`` does: a parameter by which a server
-streams belongs into ``extra``. There is no further attempt once a piece was handed over.
+Tried again: failed connections, broken and late answers, status 408, 409, 425, 429 and 5xx, events
+without an end or with a server's error, with growing, jittered pauses or after the server's
+``Retry-After`` (60 s at most). While a server can't be reached at all, each further clip gets one
+attempt only. Redirects are followed on the same scheme, host and port. Proxies of the environment
+are used, except for an endpoint on this machine.
+
+``stream`` hands WAV and pcm over while they arrive, bare or in events; other formats come in one
+piece at the end. It asks for nothing else than ``speak`` does, so that what is timed is what is
+judged. There is no further attempt once a piece was handed over.
 
 Keep ``total_timeout_s`` below the run's ``execution.timeout_s`` (300): there, a worker that shows
 no clip for so long is ended. Address and options are recorded with the run; an address that holds
@@ -48,10 +65,13 @@ from mamtra_eval import audio
 from mamtra_eval.errors import SynthesisError
 from mamtra_eval.registry import read_options
 from mamtra_eval.systems import Request, System
+from mamtra_eval.systems._http_answer import Answer
 from mamtra_eval.systems._http_client import Client
-from mamtra_eval.systems._http_content import body, decode
+from mamtra_eval.systems._http_content import decode, post
 from mamtra_eval.systems._http_options import checked, read_key, refuse_secrets
+from mamtra_eval.systems._http_pcm import PcmPieces
 from mamtra_eval.systems._http_pieces import Pieces
+from mamtra_eval.systems._http_shapes import SHAPES
 
 __all__ = ["Http", "create", "options_from_url", "refuse_secrets"]
 
@@ -59,14 +79,17 @@ PACKAGES = ("httpx",)
 
 DEFAULTS: dict[str, Any] = {
     "url": None,
+    "shape": "openai",
     "model": None,
     "voice": None,
-    "response_format": "wav",
+    "response_format": None,
+    "pcm_rate_hz": None,
+    "streaming": None,
     "speed": None,
     "extra": None,
-    "prompt": "none",
-    "prompt_audio_field": "ref_audio",
-    "prompt_text_field": "ref_text",
+    "prompt": None,
+    "prompt_audio_field": None,
+    "prompt_text_field": None,
     "send_seed": False,
     "timeout_s": 60.0,
     "total_timeout_s": 240.0,
@@ -76,6 +99,8 @@ DEFAULTS: dict[str, Any] = {
 }
 NOT_IDENTITY = ("timeout_s", "total_timeout_s", "retries", "concurrency", "api_key_env")
 """Options that change no clip: a run may be continued with others."""
+LATER = {"shape": "openai", "pcm_rate_hz": None, "streaming": "none"}
+"""Options that are younger than runs: at these values they stand in no identity."""
 
 T = TypeVar("T")
 
@@ -100,14 +125,22 @@ class Http(System):
 
     def identity(self, requests: Sequence[Request]) -> dict[str, Any]:
         """The options that decide what is asked for. What the server runs, it doesn't tell."""
-        return {name: value for name, value in self.options.items() if name not in NOT_IDENTITY}
+        later = self.options["shape"] != "openai"
+        found = {
+            name: value
+            for name, value in self.options.items()
+            if name not in NOT_IDENTITY and (later or name not in LATER or value != LATER[name])
+        }
+        if not SHAPES[self.options["shape"]].seed:
+            found["seed"] = "not sent: the server takes none"
+        return found
 
     def speak(self, request: Request) -> audio.Clip:
         """What the server sent; SynthesisError after the last attempt, or if it is no audio."""
         return self._submit(self._speak(request)).result()
 
     def stream(self, request: Request) -> Iterator[audio.Clip]:
-        """Pieces as the server sends them, of a WAV; SynthesisError as in ``speak``."""
+        """Pieces as the server sends them, of WAV or pcm; SynthesisError as in ``speak``."""
         pieces: SimpleQueue[audio.Clip | None] = SimpleQueue()
         future = self._submit(self._stream(request, pieces))
         future.add_done_callback(lambda _: pieces.put(None))
@@ -153,27 +186,35 @@ class Http(System):
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     async def _speak(self, request: Request) -> audio.Clip:
-        fields = body(request, self.options)
+        asked = post(request, self.options)
         async with self._slots:
             dice = random.Random(request.seed)  # noqa: S311 -- jitter
-            kind, data = await self._client.fetch(fields, dice)
-        return await asyncio.to_thread(decode, data, f"{self._client.where}: answer of type {kind}")
+            answer = await self._client.fetch(asked, dice)
+        return await asyncio.to_thread(decode, answer, self.options, self._name(answer))
+
+    def _name(self, answer: Answer) -> str:
+        return f"{self._client.where}: answer of type {answer.kind}"
 
     async def _stream(self, request: Request, to: SimpleQueue[audio.Clip | None]) -> None:
-        fields = body(request, self.options)
-        pieces = Pieces(to.put, self._client.where)
+        asked = post(request, self.options)
+        pieces = self._pieces(to)
         async with self._slots:
             dice = random.Random(request.seed)  # noqa: S311 -- jitter
-            kind, data = await self._client.fetch(fields, dice, pieces)
+            answer = await self._client.fetch(asked, dice, pieces)
         # Whatever was handed over, the whole is checked as a clip of ``speak`` is.
-        name = f"{self._client.where}: answer of type {kind}"
-        whole = await asyncio.to_thread(decode, data, name)
+        name = self._name(answer)
+        whole = await asyncio.to_thread(decode, answer, self.options, name)
         if not pieces.begun:
             to.put(whole)
         elif pieces.samples != len(whole.samples):
             raise SynthesisError(
                 f"{name}: {pieces.samples} samples in pieces, {len(whole.samples)} in the whole"
             )
+
+    def _pieces(self, to: SimpleQueue[audio.Clip | None]) -> Pieces | PcmPieces:
+        if self.options["response_format"] == "pcm":
+            return PcmPieces(to.put, self.options["pcm_rate_hz"], self._client.where)
+        return Pieces(to.put, self._client.where)
 
 
 def create(options: Mapping[str, Any]) -> Http:
