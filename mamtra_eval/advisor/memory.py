@@ -7,7 +7,7 @@
 Weights and caches are closed forms of ``models.cost`` (KV: Transformer layers x context x 2 x
 kv_inner elements; state: Mamba-2 layers x (inner x head_dim + conv_channels x conv_width)); a
 profile of the same shape corrects them by its measured ratio. The flow decoder of CosyVoice 2 has
-112,549,360 parameters and HiFT 20.8 million (counted on the modules, FunAudioLLM/CosyVoice
+112,549,360 parameters and HiFT 20,821,295 (counted on the modules, FunAudioLLM/CosyVoice
 ace7c47); its checkpoint is loaded in fp32, and its fp16 option is autocast, which leaves the
 weights as they are. One TensorRT context of the flow decoder takes 4,532 MiB (CosyVoice #835). All
 that is in nobody's closed form is a guess of ``guesses.yaml`` until it is measured.
@@ -28,9 +28,7 @@ from mamtra_eval.advisor.units import MIB
 from mamtra_eval.models import cost
 
 FLOW_PARAMETERS = 112_549_360
-HIFT_PARAMETERS = 20_800_000
-HIFT_ROUNDING = 50_000
-"""Half of the last printed digit of HiFT's 20.8 million."""
+HIFT_PARAMETERS = 20_821_295
 TENSORRT_BYTES = 4532 * MIB
 
 KV, STATE = "keys and values", "Mamba-2 states"
@@ -137,7 +135,6 @@ def _distance(value: float) -> Callable[[int], float]:
 def _vocoder(deployment: Deployment) -> list[Term]:
     """Flow decoder, HiFT, TensorRT, and what a call takes."""
     element = cost.element_bytes(deployment.vocoder)
-    hift, rounding = HIFT_PARAMETERS * element, HIFT_ROUNDING * element
     calls = max(1, deployment.tensorrt)
     per_call = terms.guess("vocoder_fixed_mib") * MIB
     tokens = min(deployment.context, terms.guess("vocoder_most_tokens"))
@@ -145,8 +142,8 @@ def _vocoder(deployment: Deployment) -> list[Term]:
     found = [
         terms.exact("flow decoder", FLOW_PARAMETERS * element, CLOSED_FORM,
                     f"{FLOW_PARAMETERS:,} parameters, {deployment.vocoder}"),
-        Term("HiFT vocoder", hift - rounding, hift, hift + rounding, CLOSED_FORM,
-             f"20.8 million parameters, {deployment.vocoder}"),
+        terms.exact("HiFT vocoder", HIFT_PARAMETERS * element, CLOSED_FORM,
+                    f"{HIFT_PARAMETERS:,} parameters, {deployment.vocoder}"),
         terms.guessed("vocoder activations", calls * per_call,
                       terms.reason(
                 "vocoder_fixed_mib", "vocoder_bytes_per_token", "vocoder_most_tokens")),

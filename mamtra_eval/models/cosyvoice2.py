@@ -59,6 +59,12 @@ def llm_file(source: Path) -> Path:
     return path
 
 
+def read_config(source: Path, heads: int | None = None) -> DecoderConfig:
+    """Shape of the teacher alone; arguments and errors as in ``read_llm``."""
+    path = llm_file(source)
+    return _config(_checked(path), path, heads)
+
+
 def read_llm(source: Path, heads: int | None = None) -> tuple[DecoderConfig, dict[str, Tensor]]:
     """Shape and weights of the teacher, by the names of ``Decoder``'s own parameters.
 
@@ -70,6 +76,12 @@ def read_llm(source: Path, heads: int | None = None) -> tuple[DecoderConfig, dic
         UserError: for a file that holds anything else than these weights; names all that differs.
     """
     path = llm_file(source)
+    weights = _checked(path)
+    return _config(weights, path, heads), _translated(weights)
+
+
+def _checked(path: Path) -> dict[str, Tensor]:
+    """The file's tensors by official name; UserError if any is missing, strange or misshapen."""
     weights = _read(path)
     expected = _expected(weights, path)
     if wrong := strict.differences(expected, weights, optional=(LM_HEAD,)):
@@ -78,7 +90,7 @@ def read_llm(source: Path, heads: int | None = None) -> tuple[DecoderConfig, dic
             where=str(path),
             fix=f"Give the {LLM} of CosyVoice2-0.5B, or one trained from it.",
         )
-    return _config(weights, path, heads), _translated(weights)
+    return weights
 
 
 def _read(path: Path) -> dict[str, Tensor]:

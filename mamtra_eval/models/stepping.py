@@ -6,6 +6,10 @@ lets the query heads that share a key head stand side by side as that many queri
 is copied. It computes what ``Decoder.forward`` computes; tests hold the two together. Quantised
 matrices are unpacked for every product, since kept unpacked they would save nothing.
 
+Under ``torch.autocast`` (asked when the ``Stepper`` is made) products are taken in half precision
+while residuals and states stay as they are, as in ``forward``: adding within a product would round
+them too.
+
 Nothing in ``step`` depends on a value that the host would have to wait for.
 """
 
@@ -50,8 +54,9 @@ class Stepper:
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
+        half = torch.is_autocast_enabled(decoder.device.type)
         self._layers = [
-            _LayerStep(layer, decoder.kernels)
+            _LayerStep(layer, decoder.kernels, half)
             for layer in decoder.layers
             if isinstance(layer, Layer)
         ]
@@ -118,11 +123,14 @@ class _NormStep:
 class _LayerStep:
     """One layer: (B, D) in, (B, D) out, its cache changed."""
 
-    def __init__(self, layer: Layer, kernels: Kernels) -> None:
+    def __init__(self, layer: Layer, kernels: Kernels, half: bool) -> None:
         mixer = layer.mixer
+        self._add = _add_product if half else _addmm
         self._mixer_norm = _NormStep(layer.mixer_norm)
         self._mixer = (
-            _AttentionStep(mixer) if isinstance(mixer, Attention) else _MambaStep(mixer, kernels)
+            _AttentionStep(mixer, half)
+            if isinstance(mixer, Attention)
+            else _MambaStep(mixer, kernels, half)
         )
         self._mlp_norm = _NormStep(layer.mlp_norm)
         self._gate_up = _weight(layer.mlp.gate_up)
@@ -133,13 +141,14 @@ class _LayerStep:
     ) -> Tensor:
         x = self._mixer(x, self._mixer_norm(x), context, cache)
         gate, up = _mm(self._mlp_norm(x), self._gate_up).chunk(2, dim=-1)
-        return _addmm(x, F.silu(gate).mul_(up), self._down)
+        return self._add(x, F.silu(gate).mul_(up), self._down)
 
 
 class _AttentionStep:
     """Attention of one token to the window of the cache, added to the residual."""
 
-    def __init__(self, mixer: Attention) -> None:
+    def __init__(self, mixer: Attention, half: bool) -> None:
+        self._half, self._add = half, _add_product if half else _addmm
         self._heads, self._kv_heads, self._size = mixer.heads, mixer.kv_heads, mixer.head_dim
         self._qkv = (mixer.qkv.bias, _weight(mixer.qkv))
         self._out = _weight(mixer.out)
@@ -154,7 +163,10 @@ class _AttentionStep:
         key, value = turned[:, self._heads :, None], heads[:, turning:, None]
         keys, values = cache
         seen, told = keys.narrow(2, 0, context.window), values.narrow(2, 0, context.window)
-        if keys.dtype is not x.dtype:  # asked first: a conversion to the same type takes its time
+        if self._half:
+            keys.index_copy_(2, context.slot, key.to(keys.dtype))
+            values.index_copy_(2, context.slot, value.to(values.dtype))
+        elif keys.dtype is not x.dtype:  # asked first: a conversion to the same type takes its time
             keys.index_copy_(2, context.slot, key.to(keys.dtype))
             values.index_copy_(2, context.slot, value.to(values.dtype))
             seen, told = seen.to(x.dtype), told.to(x.dtype)
@@ -163,14 +175,15 @@ class _AttentionStep:
             values.index_copy_(2, context.slot, value)
         queries = turned[:, : self._heads].view(batch, self._kv_heads, -1, self._size)
         mixed = F.scaled_dot_product_attention(queries, seen, told, attn_mask=context.mask)
-        return _addmm(residual, mixed.reshape(batch, -1), self._out)
+        return self._add(residual, mixed.reshape(batch, -1), self._out)
 
 
 class _MambaStep:
     """The recurrence of one token, added to the residual."""
 
-    def __init__(self, mixer: Mamba2, kernels: Kernels) -> None:
+    def __init__(self, mixer: Mamba2, kernels: Kernels, half: bool) -> None:
         config = mixer.config
+        self._half, self._add = half, _add_product if half else _addmm
         self._kernels = kernels
         self._in = (mixer.in_proj.bias, _weight(mixer.in_proj))
         self._inner, self._heads, self._size = config.inner, config.heads, config.head_dim
@@ -193,11 +206,14 @@ class _MambaStep:
         convolved = self._kernels.convolve_step(mixed, cache.conv, *self._conv)
         shared = convolved[:, : self._shared].view(batch, 2, -1, self._size)
         c = convolved[:, self._shared :].view(batch, -1, self._size)
-        y = self._kernels.scan_step(
-            cache.state, shared[:, 0], dt, self._a, shared[:, 1], c, self._d
-        )
+        arguments = (cache.state, shared[:, 0], dt, self._a, shared[:, 1], c, self._d)
+        if self._half:
+            with torch.autocast(x.device.type, enabled=False):
+                y = self._kernels.scan_step(*arguments)
+        else:
+            y = self._kernels.scan_step(*arguments)
         normed = self._kernels.gated_norm(y.reshape(batch, -1).to(x.dtype), z, *self._norm)
-        return _addmm(residual, normed, self._out)
+        return self._add(residual, normed, self._out)
 
 
 def _weight(linear: nn.Module) -> Weight:
@@ -213,6 +229,11 @@ def _mm(x: Tensor, weight: Weight) -> Tensor:
     if isinstance(weight, QuantizedLinear):
         weight = weight.unpack(x.dtype).t()
     return torch.mm(x, weight)
+
+
+def _add_product(added: Tensor, x: Tensor, weight: Weight) -> Tensor:
+    """The product and ``added``, in the wider type of the two."""
+    return added + _mm(x, weight)
 
 
 def _addmm(added: Tensor, x: Tensor, weight: Weight) -> Tensor:

@@ -46,6 +46,28 @@ def test_prefill_and_steps_are_the_whole_pass(
     torch.testing.assert_close(_split(decoder, ids, split), whole[:, split - 1 :], **CLOSE)
 
 
+def test_under_autocast_steps_round_what_the_whole_pass_rounds(
+    tiny: DecoderConfig, make_decoder: Make, layout: tuple[int, ...]
+) -> None:
+    """Products in half precision, sums in single: steps are as near to the whole pass as that is
+    to itself in single precision, and not as far as sums in half precision would be."""
+    decoder = make_decoder(tiny.with_layout(layout))
+    ids = torch.randint(0, tiny.vocabulary, (3, LENGTH))
+    with torch.no_grad():
+        exact = decoder(ids).logits
+        with torch.autocast("cpu", torch.bfloat16):
+            whole = decoder(ids).logits.float()
+    cache = Cache(decoder.config, 3, LENGTH, kv_dtype=torch.bfloat16)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        logits = [decoder.prefill(ids[:, :5].tolist(), cache)]
+        stepper = Stepper(decoder)
+        logits += [stepper.advance(ids[:, t], cache, masked=False) for t in range(5, LENGTH)]
+    steps = torch.stack(logits, dim=1).float()
+    rounding = float((whole - exact).std())
+    assert 0 < rounding < 0.02 * float(exact.std())
+    assert float((steps - exact[:, 4:]).std()) < 1.3 * rounding
+
+
 @pytest.mark.parametrize("change", [{"mixer_bias": True}, {"conv_width": 1}, {"conv_width": 7}])
 def test_so_it_is_with_other_mixers(
     tiny: DecoderConfig, make_decoder: Make, change: dict[str, int]
