@@ -128,3 +128,9 @@ def gpu(session: nox.Session) -> None:
         session.skip("no CUDA device here (nvidia-smi is not to be found)")
     session.install("-e", ".", *_groups("test"))
     session.run("pytest", "-m", "gpu", *session.posargs, success_codes=[0, 5])
+
+
+@nox.session(python="3.11")
+def locks(session: nox.Session) -> None:
+    """Resolve the environments' locks anew, or those named: ``nox -s locks -- zonos``."""
+    session.run("python", "-m", "mamtra_eval.environments.locking", *session.posargs)

@@ -20,7 +20,7 @@ apart), ``vocoder`` (speech tokens to samples).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -52,6 +52,17 @@ class Collector:
             self.seconds[name] = self.seconds.get(name, 0.0) + self._now() - started
             self._open = False
 
+    @property
+    def synchronizes(self) -> bool:
+        """Whether a device is waited for at both ends of a stage."""
+        return self._synchronize is not None
+
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """Add what another process has collected; nothing within a stage, which holds that time."""
+        if not self._open:
+            for name, value in seconds.items():
+                self.seconds[name] = self.seconds.get(name, 0.0) + value
+
     def _now(self) -> float:
         if self._synchronize is not None:
             self._synchronize()
@@ -59,6 +70,11 @@ class Collector:
 
 
 _active: ContextVar[Collector | None] = ContextVar("stage_times", default=None)
+
+
+def active() -> Collector | None:
+    """The collector of this thread, if somebody collects."""
+    return _active.get()
 
 
 class stage:  # noqa: N801 -- reads as a statement: with stage("vocoder")

@@ -21,6 +21,7 @@ from mamtra_eval.cli import (
     cost,
     distill,
     doctor,
+    env,
     evaluate,
     layouts,
     leaderboard,
@@ -60,6 +61,7 @@ app.command()(distill.distill)
 app.command("rank-layers")(distill.rank_layers)
 app.command()(layouts.layouts)
 app.command()(cost.cost)
+app.add_typer(env.app, name="env")
 app.add_typer(convert.app, name="convert")
 app.add_typer(listen.app, name="listen")
 app.add_typer(testsets.app, name="testset")

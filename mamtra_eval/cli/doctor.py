@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from mamtra_eval.diagnosis import Check
 
 if TYPE_CHECKING:
     from mamtra_eval.weights import Weights
@@ -39,35 +41,39 @@ CORE = (
 )
 
 
-class Check(NamedTuple):
-    """One line of the report; ``fix`` is empty where nothing is to be done."""
-
-    name: str
-    state: str
-    detail: str
-    fix: str = ""
-
-
 def doctor(
+    target: Annotated[
+        str | None,
+        typer.Argument(metavar="[TARGET]", help="One system, as evaluate takes it: espeak, …"),
+    ] = None,
+    no_smoke: Annotated[
+        bool, typer.Option("--no-smoke", help="Of a TARGET: check, but let it say nothing.")
+    ] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Read fetched weights and compare their SHA-256.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
-    """Check packages, extras, weights and devices; exit code 1 if the core does not work."""
+    """Check packages, extras, weights and devices; exit code 1 if the core does not work.
+
+    With a TARGET: what that system needs, and one sentence of it, looked at and listened to; exit
+    code 1 if anything it needs is missing or the sentence is not healthy.
+    """
     import json
 
+    from mamtra_eval.cli import _doctor_target
+
+    if target is not None:
+        _doctor_target.examine(target, speak=not no_smoke, as_json=as_json)
+        return
     checks = [_core(name) for name in CORE]
     checks += [_extra(name) for name in EXTRAS]
     checks += [_speaker_weights(), _dnsmos_networks(), _mini_family(), _cuda(), _kernels()]
-    checks += _fetched_weights(verify)
+    checks += [*_fetched_weights(verify), *_environments()]
     if as_json:
         typer.echo(json.dumps([check._asdict() for check in checks], indent=2, ensure_ascii=False))
     else:
-        for check in checks:
-            typer.echo(f"{check.state:<8} {check.name}: {check.detail}")
-            if check.fix:
-                typer.echo(f"         {check.fix}")
+        _doctor_target.print_checks(checks)
     if any(check.state == "broken" for check in checks):
         raise typer.Exit(1)
 
@@ -145,6 +151,14 @@ def _weights(plugin: str, weights: Weights, verify: bool) -> Check:
         return Check(name, "unusable", f"{path}: {damage}", f"Fetch it again: {weights.fetch}")
     checked = " (checked)" if verify and weights.sha256 and path.is_file() else ""
     return Check(name, "ok", f"{weights.name} at {path}{known}{checked}")
+
+
+def _environments() -> list[Check]:
+    """Those that were made for systems (``env create``)."""
+    from mamtra_eval import diagnosis, environments
+
+    found = (diagnosis.environment(env.name) for env in environments.created())
+    return [check for check in found if check is not None]
 
 
 def _mini_family() -> Check:
