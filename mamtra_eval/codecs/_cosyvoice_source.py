@@ -1,0 +1,162 @@
+"""The official CosyVoice source: where it lies, which revision it is, and its modules.
+
+The project is no distribution but a clone that users make, with Matcha-TTS as a submodule::
+
+    git clone --recursive https://github.com/FunAudioLLM/CosyVoice
+    git -C CosyVoice checkout ace7c47f41bbd303aa6bf1ea80e6f9fbd595cd40
+
+Speech depends on some of its files: their contents, not the name of a commit, are compared with
+the revisions that were tested (``KNOWN``). Another one is refused, unless ``any_revision`` is set;
+then its fingerprint is part of the identity all the same.
+
+Which repetition-aware sampler a source has (``ras-2024`` or, from commit f2ddcbe on, ``ras-2026``)
+is found by asking it to draw, not by its age.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from mamtra_eval.errors import MissingExtra, UserError
+
+VARIABLE = "COSYVOICE_SOURCE"
+PIN = "ace7c47f41bbd303aa6bf1ea80e6f9fbd595cd40"
+MATCHA = Path("third_party/Matcha-TTS")
+MATCHA_PIN = "dd9105b34bf2be2230f4aa1e4769fb586a3c824e"
+
+USED = (
+    "cosyvoice/cli/*.py", "cosyvoice/flow/*.py", "cosyvoice/hifigan/*.py", "cosyvoice/llm/*.py",
+    "cosyvoice/tokenizer/*.py", "cosyvoice/transformer/*.py", "cosyvoice/utils/*.py",
+    f"{MATCHA}/matcha/models/components/*.py", f"{MATCHA}/matcha/utils/audio.py",
+)  # fmt: skip
+"""Files that speech is made by, as patterns within the clone."""
+
+KNOWN = {
+    "4c8d89e9f41ed161d2cbf0e895731a91b9b2c85ff528fe7b5f20762da6c7aa1a": "ace7c47 of 2026-03-16",
+    "5d7e083db0a5771e159c4b2a4e49d0f64af55a0ab1a9558fe67076bd8223e036": "c93d3dd of 2026-01-29",
+}
+"""Revisions that were tested, by fingerprint."""
+
+GET = (
+    "git clone --recursive https://github.com/FunAudioLLM/CosyVoice && "
+    f"git -C CosyVoice checkout {PIN} && git -C CosyVoice submodule update --init"
+)
+"""What brings the pinned source."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A clone.
+
+    Attributes:
+        folder: its root.
+        fingerprint: SHA-256 over names and contents of the files in use.
+    """
+
+    folder: Path
+    fingerprint: str
+
+    @property
+    def revision(self) -> str | None:
+        """The tested revision that it is; ``None`` for another one."""
+        return KNOWN.get(self.fingerprint)
+
+    def module(self, name: str) -> ModuleType:
+        """One of its modules; MissingExtra where a package that it needs is absent or broken."""
+        for path in (self.folder / MATCHA, self.folder):
+            if str(path) not in sys.path:
+                sys.path.insert(0, str(path))
+        try:
+            return import_module(name)
+        except Exception as error:  # a broken wheel raises anything
+            raise MissingExtra(
+                f"CosyVoice's {name} does not import ({type(error).__name__}: {error})",
+                where=str(self.folder),
+                fix="Make its environment: mamtra-eval env create cosyvoice2",
+            ) from error
+
+
+def find(given: str | None, any_revision: bool = False) -> Source:
+    """The source that was given, or is named by ``$COSYVOICE_SOURCE``, or is importable.
+
+    Raises:
+        MissingExtra: there is none, or not all of it.
+        UserError: it is no tested revision, and ``any_revision`` is not set.
+    """
+    folder = locate(given)
+    source = Source(folder, fingerprint(folder))
+    if source.revision is None and not any_revision:
+        raise UserError(
+            f"this CosyVoice is no revision that was tested (fingerprint "
+            f"{source.fingerprint[:12]}; tested: {', '.join(KNOWN.values())})",
+            where=str(folder),
+            fix=f"The pinned one: git -C {folder} checkout {PIN} && git -C {folder} submodule "
+            "update --init ; or any_revision=true takes it, and the signature tells.",
+        )
+    return source
+
+
+def locate(given: str | None) -> Path:
+    """The clone's root; MissingExtra if it is nowhere, or lacks its submodule."""
+    named = given or os.environ.get(VARIABLE) or _importable()
+    if not named:
+        raise MissingExtra(
+            "the source of CosyVoice is not here",
+            fix=f"Clone it and give its folder as source=FOLDER or ${VARIABLE}: {GET}",
+        )
+    folder = Path(named).expanduser().absolute()
+    if not (folder / "cosyvoice" / "cli" / "cosyvoice.py").is_file():
+        raise MissingExtra(
+            "no clone of CosyVoice", where=str(folder), fix=f"Give the root of a clone: {GET}"
+        )
+    if not (folder / MATCHA / "matcha").is_dir():
+        raise MissingExtra(
+            "the submodule Matcha-TTS is not there",
+            where=str(folder / MATCHA),
+            fix=f"git -C {folder} submodule update --init",
+        )
+    return folder
+
+
+def fingerprint(folder: Path) -> str:
+    """SHA-256 over the files in use: their names within the clone, and their contents."""
+    digest = hashlib.sha256()
+    for path in sorted({path for pattern in USED for path in folder.glob(pattern)}):
+        name = path.relative_to(folder).as_posix()
+        # A checkout on Windows has other line ends, and is the same source.
+        content = path.read_bytes().replace(b"\r\n", b"\n")
+        digest.update(f"{name}\x1f{hashlib.sha256(content).hexdigest()}\x1e".encode())
+    return digest.hexdigest()
+
+
+@cache
+def sampler_kind(source: Source) -> str:
+    """``ras-2024`` or ``ras-2026``: whether the source's sampler repeats what it must not.
+
+    Of two tokens, one nearly certain and just said ten times, the older rule draws the same again
+    (up to a chance of 2e-9), the newer can't.
+    """
+    import torch
+
+    common: Any = source.module("cosyvoice.utils.common")
+    with torch.random.fork_rng():
+        drawn = common.ras_sampling(torch.tensor([20.0, 0.0]).log_softmax(0), [0] * 10, 25)
+    return "ras-2024" if int(drawn) == 0 else "ras-2026"
+
+
+def _importable() -> str | None:
+    try:
+        spec = find_spec("cosyvoice")
+    except (ImportError, ValueError):
+        return None
+    places = list(spec.submodule_search_locations or []) if spec else []
+    return str(Path(places[0]).parent) if places else None
