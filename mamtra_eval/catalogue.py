@@ -17,6 +17,11 @@ from mamtra_eval.errors import UserError, unknown_name
 from mamtra_eval.testset import TestSet, read_meta
 
 CARD = "testset.yaml"
+FETCHED = {
+    "seed-tts-eval": "Its audio is not ours to ship: get the archive that the README of "
+    "BytedanceSpeech/seed-tts-eval links, then: mamtra-eval testset import seedtts_testset.tar.",
+}
+"""Sets that the user brings: how."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +80,16 @@ def load(name_or_path: str, *, audio: bool = True) -> TestSet:
     if path.suffix == ".lst" or name_or_path.startswith((".", "/")):
         raise UserError("no such list", where=name_or_path, fix="Give the path of a meta.lst.")
     error = unknown_name("test set", name_or_path, known)
-    error.fix = f"{error.fix} Or give the path of a meta.lst."
+    how = how_to_get(name_or_path)
+    error.fix = f"{how or error.fix} Or give the path of a meta.lst."
     raise error
+
+
+def how_to_get(name: str) -> str | None:
+    """What brings a set that is known by name and not here; ``None`` for any other."""
+    if name in entries() or Path(name).exists():
+        return None
+    return FETCHED.get(name.partition("/")[0])
 
 
 def _load_list(path: Path, *, audio: bool) -> TestSet:

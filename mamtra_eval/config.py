@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 from omegaconf import MISSING
 
-from mamtra_eval import recipes, registry, structured
+from mamtra_eval import catalogue, family, recipes, registry, structured
 from mamtra_eval.errors import UserError, unknown_name
+from mamtra_eval.family import FamilyConfig
 
 MAX_TIMEOUT_S = 7 * 86400.0
 MAX_RESAMPLES = 1_000_000
@@ -58,7 +59,8 @@ class ExecutionConfig:
 class RunConfig:
     """Everything that decides what a run measures.
 
-    ``systems`` maps names to targets as on the command line; ``metrics`` left out means all of
+    ``systems`` maps names to targets as on the command line; ``family`` and ``rivals`` become such
+    systems as well (``mamtra_eval.family``). ``metrics`` left out means all of
     the default ones that the test set allows. ``asr``, ``speaker``, ``dnsmos``, ``health``,
     ``utmos`` and ``second`` hold options of the evaluators; ``options`` those of metrics from
     elsewhere, by section. ``recipe`` names a published protocol, whose options stand under these.
@@ -71,6 +73,8 @@ class RunConfig:
     """
 
     testset: str = MISSING
+    family: FamilyConfig | None = None
+    rivals: dict[str, dict[str, Any]] = field(default_factory=dict)
     systems: dict[str, str] = field(default_factory=dict)
     metrics: list[str] | None = None
     recipe: str | None = None
@@ -111,15 +115,37 @@ def build(
     values: dict[str, Any], overrides: Sequence[str] = (), where: str = "configuration"
 ) -> RunConfig:
     """A checked configuration from plain values and overrides; UserError names what is wrong."""
+    family.check_keys(values, where)
     config = structured.merge(
         RunConfig,
         values,
         [_as_list(override) for override in overrides],
         where,
-        {"testset": "Add testset: mini-en."},
+        {"testset": "Add testset: mini-en.", "family.kind": "Add family.kind=cosyvoice2."},
     )
+    config = _with_family(config, where)
     _check(config, where)
     return config
+
+
+def _with_family(config: RunConfig, where: str) -> RunConfig:
+    """The configuration with the family's members and rivals among its systems."""
+    try:
+        found = family.systems(config.family, config.rivals, where)
+    except UserError as error:  # what else is missing should be known at once
+        if how := catalogue.how_to_get(config.testset):
+            error.fix = f"{error.fix or ''} The test set {config.testset} is not here. {how}"
+        raise
+    for name, target in found.items():
+        if config.systems.get(name, target) != target:
+            raise UserError(
+                f"two systems are named {name!r}: {config.systems[name]} under systems, and "
+                f"{target} of the family or the rivals",
+                where=where,
+                fix=f"Take systems.{name} out, or give it another name.",
+            )
+    teacher = family.TEACHER if config.family and family.TEACHER in found else None
+    return replace(config, systems={**found, **config.systems}, baseline=config.baseline or teacher)
 
 
 def _as_list(override: str) -> str:
@@ -137,8 +163,15 @@ def literal(text: str) -> str:
 def to_yaml(config: RunConfig) -> str:
     """The configuration as it is kept in ``run.yaml``; ``load`` reads it back."""
     plain = to_dict(config)
-    plain["systems"] = {name: literal(target) for name, target in plain["systems"].items()}
+    for key in ("family", "rivals", "systems"):
+        plain[key] = _literal(plain[key])
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
+
+
+def _literal(value: Any) -> Any:  # noqa: ANN401 -- plain values
+    if isinstance(value, dict):
+        return {key: _literal(inner) for key, inner in value.items()}
+    return literal(value) if isinstance(value, str) else value
 
 
 def to_dict(config: RunConfig) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from pathlib import Path
 from mamtra_eval import audio, entering, evaluators, provenance, registry, scoring
 from mamtra_eval import config as configuration
 from mamtra_eval import plan as planning
-from mamtra_eval.config import RunConfig
+from mamtra_eval.config import RunConfig, to_dict
 from mamtra_eval.executors.local import LocalExecutor
+from mamtra_eval.family import FamilyConfig
 from mamtra_eval.plan import Plan
 from mamtra_eval.progress import Advance, Progress, Silent
 from mamtra_eval.reader import DATABASE
@@ -147,8 +148,14 @@ def _whole_configuration(plan: Plan, store: Store) -> RunConfig:
     earlier = store.meta("options", {})
     kept = {section: options[section] or earlier.get(section, {}) for section in sections}
     store.set_meta("options", kept)
+    declared = to_dict(plan.config)
+    if declared["family"] is None and not declared["rivals"]:
+        declared = store.meta("declared", declared)
+    store.set_meta("declared", {key: declared[key] for key in ("family", "rivals")})
     return replace(
         plan.config,
+        family=None if declared["family"] is None else FamilyConfig(**declared["family"]),
+        rivals=declared["rivals"],
         systems={row.name: row.target for row in store.systems()},
         metrics=[row.name for row in store.metrics()],
         baseline=store.meta("baseline"),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mamtra_eval import catalogue, evaluators, protocol, rates, registry, targets
+from mamtra_eval import catalogue, evaluators, family, protocol, rates, registry, targets
 from mamtra_eval.config import RunConfig, to_dict
 from mamtra_eval.errors import UserError
 from mamtra_eval.footprint import Footprint
@@ -112,6 +112,7 @@ def make(config: RunConfig) -> Plan:
         metrics,
         options,
         (
+            *(("", note) for note in family.notes(config.family, config.rivals)),
             *protocol.recipe_notes(config, testset, options),
             *floor_notes,
             *_mode_notes(config, metrics),

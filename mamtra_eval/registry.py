@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -54,7 +55,7 @@ def plugins(kind: str) -> dict[str, Plugin]:
     for path in sorted(folder.glob("*.py")):
         if not path.stem.startswith("_"):
             module = f"mamtra_eval.{kind}.{path.stem}"
-            found[path.stem] = _read_plugin(path.stem, module, path)
+            found[path.stem] = _read_plugin(path.stem, module, path, path.stat().st_mtime_ns)
     for point in entry_points(group=f"mamtra_eval.{kind}"):
         found.setdefault(point.name, Plugin(point.name, point.value, f"from {point.value}", ()))
     return found
@@ -125,7 +126,9 @@ def _boolean(value: object) -> bool:
     return words[word]
 
 
-def _read_plugin(name: str, module: str, path: Path) -> Plugin:
+@cache
+def _read_plugin(name: str, module: str, path: Path, changed_ns: int) -> Plugin:
+    """What a file says of itself; it is read once, and again when it has changed."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     summary = (ast.get_docstring(tree) or "").partition("\n")[0].rstrip(".").replace("``", "")
     packages: tuple[str, ...] = ()

@@ -26,6 +26,9 @@ from mamtra_eval.rows import ClipRow, MetricRow, SystemRow
 from mamtra_eval.rundata import Readings, RunData
 from mamtra_eval.testset import Utterance
 
+VRAM = "vram_peak_bytes"
+"""What a clip's cost calls its peak on a GPU."""
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -36,12 +39,15 @@ class Cost:
         tokens_per_s: speech tokens by seconds of making, where the system counts them.
         cache_bytes: mean over the clips, where the system counts them.
         cut: clips that were ended at their longest length, where the system tells.
+        vram_peak_bytes: the most that torch's allocator held on the GPU during any clip, weights
+            included, where the system measures it.
     """
 
     rtf: float | None
     tokens_per_s: float | None
     cache_bytes: float | None
     cut: int | None
+    vram_peak_bytes: float | None = None
 
 
 @dataclass(frozen=True)
@@ -215,5 +221,6 @@ def _cost(clips: Sequence[ClipRow]) -> Cost:
         rtf=seconds / speech_s if speech_s else None,
         tokens_per_s=tokens / seconds if tokens and seconds else None,
         cache_bytes=math.fsum(caches) / len(caches) if caches else None,
+        vram_peak_bytes=max((c.cost[VRAM] for c in made if VRAM in c.cost), default=None),
         cut=int(sum(cut)) if (cut := [c.cost["cut"] for c in made if "cut" in c.cost]) else None,
     )

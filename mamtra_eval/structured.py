@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -83,6 +84,8 @@ def _explain(schema: type[object], error: OmegaConfBaseException, where: str) ->
         section = key.rpartition(".")[0]
         known = OmegaConf.select(OmegaConf.structured(schema), section or "")
         names = known if section else OmegaConf.structured(schema)
+        if names is None and is_dataclass(error.object_type):  # a section that may be left out
+            names = [one.name for one in fields(error.object_type)]
         prefix = f"{section}." if section else ""
         unknown = unknown_name("key", key, [f"{prefix}{name}" for name in names])
         return UserError(unknown.what, where=where, fix=unknown.fix)

@@ -13,12 +13,15 @@
 ``transcripts:FILE``             what was heard elsewhere, as JSON lines: no audio
 ``NAME=TARGET``                  any of these under a name of your own
 ===============================  ===========================================================
+
+A value with a comma stands in double quotes, a quote in it twice:
+``mini:checkpoint="/out/a, b",temperature=0.8``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +34,10 @@ WEIGHTS = "model.safetensors"
 _NAME = r"\w[\w.+-]*"
 _NAMED = re.compile(rf"(?P<name>{_NAME})=(?P<target>.+)", re.DOTALL)
 _TIMEOUT = re.compile(r"timeout_s=(?P<seconds>[^,\s]*),(?P<template>.*)", re.DOTALL)
+_PART = re.compile(r"""
+    (?P<key>[^,="]+) = \s* "(?P<quoted>(?:[^"]|"")*)" \s* (?:,|$)   # key="a, b"
+  | (?P<plain>[^,]*) (?:,|$)                                        # key=value, or a shorthand
+""", re.VERBOSE | re.DOTALL)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -123,7 +130,13 @@ def _options(kind: str, rest: str) -> dict[str, str]:
         return {whole: rest} if rest else {}
     options: dict[str, str] = {}
     shorthand = getattr(registry.load("systems", kind), "SHORTHAND", None)
-    for part in filter(None, rest.split(",")):
+    for found in _PART.finditer(rest):
+        if found["quoted"] is not None:
+            options[found["key"].strip()] = found["quoted"].replace('""', '"')
+            continue
+        part = found["plain"]
+        if not part:
+            continue
         key, equals, value = part.partition("=")
         if not equals and shorthand and not options:  # mini:1:3 is short for mini:ratio=1:3
             key, equals, value = shorthand, "=", part
@@ -133,6 +146,28 @@ def _options(kind: str, rest: str) -> dict[str, str]:
             )
         options[key.strip()] = value.strip()
     return options
+
+
+def written(kind: str, options: Mapping[str, str]) -> str:
+    """The target of a system by name with these options; UserError if none can say them."""
+    short = getattr(registry.load("systems", kind), "SHORTHAND", None)
+    parts = [f"{key}={_quoted(value)}" for key, value in options.items() if key != short]
+    if short is not None and short in options:
+        parts.insert(0, options[short])
+    target = f"{kind}:{','.join(parts)}" if parts else kind
+    if parse("", target).options != options:
+        raise UserError(
+            f"a target of {kind} can't hold the options {', '.join(options) or 'of none'}",
+            where=target,
+            fix="Write the target out by hand, under systems.",
+        )
+    return target
+
+
+def _quoted(value: str) -> str:
+    """A value as it stands in a target."""
+    plain = value and value == value.strip() and not set(value) & set(',"')
+    return value if plain else f'"{value.replace(chr(34), chr(34) * 2)}"'
 
 
 def is_floor(kind: str, target: str) -> bool:

@@ -14,6 +14,10 @@ def test_targets_become_systems(tmp_path: Path) -> None:
     assert parse("e", "espeak:voice=en-us+f3,rate=150").options == {
         "voice": "en-us+f3", "rate": "150",
     }  # fmt: skip
+    assert parse("m", 'mini:checkpoint="/a, ""b""",top_p=1').options == {
+        "checkpoint": '/a, "b"', "top_p": "1",
+    }  # fmt: skip
+    assert parse("m", 'mini:checkpoint=a"b').options == {"checkpoint": 'a"b'}
     assert parse("c", "command:prog --text={text} -o {out}").options == {
         "template": "prog --text={text} -o {out}"
     }

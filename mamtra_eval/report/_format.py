@@ -34,6 +34,10 @@ def _cut(cost: Cost) -> str:
     return "–" if cost.cut is None else str(cost.cut)
 
 
+def _vram(cost: Cost) -> str:
+    return "–" if cost.vram_peak_bytes is None else f"{cost.vram_peak_bytes / 1e9:.2f} GB"
+
+
 COSTS: tuple[tuple[str, Callable[[Cost], str]], ...] = (
     ("Real-time factor", _real_time),
     ("Speech tokens a second", _speed),
@@ -41,6 +45,14 @@ COSTS: tuple[tuple[str, Callable[[Cost], str]], ...] = (
     ("Clips cut at the longest length", _cut),
 )
 """Columns of the table of costs: title, and what a cell shows."""
+VRAM_PEAK = ("VRAM peak", _vram)
+"""One more, of runs in which a system has measured it."""
+
+
+def costs(results: Results) -> tuple[tuple[str, Callable[[Cost], str]], ...]:
+    """The columns of a run's table of costs."""
+    measured = any(system.cost.vram_peak_bytes is not None for system in results.systems)
+    return (*COSTS, VRAM_PEAK) if measured else COSTS
 
 
 def amount(figure: Figure, value: float, *, signed: bool = False) -> str:

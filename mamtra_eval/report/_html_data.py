@@ -8,8 +8,8 @@ from typing import Any
 
 from mamtra_eval.figures import Value
 from mamtra_eval.metrics import Reading, failures
-from mamtra_eval.report import _published, tradeoff
-from mamtra_eval.report._format import COST_NOTE, COSTS, verdict_note
+from mamtra_eval.report import _paper, _published, tradeoff
+from mamtra_eval.report._format import COST_NOTE, costs, verdict_note
 from mamtra_eval.results import Results, SystemResult
 from mamtra_eval.rows import ClipRow
 from mamtra_eval.statistics.bootstrap import Estimate
@@ -46,7 +46,8 @@ def build(results: Results) -> dict[str, Any]:
             }
             for metric, figure in results.figures
         ],
-        "costs": {"titles": [title for title, _ in COSTS], "note": COST_NOTE},
+        "costs": {"titles": [title for title, _ in costs(results)], "note": COST_NOTE},
+        "paper": _paper.data(results),
         "systems": [_system(system, results) for system in results.systems],
         "clips": [_clip(clip, results) for clip in results.clips],
         "notes": [f"Intervals: {results.interval}.", *results.notes],
@@ -63,7 +64,9 @@ def _system(system: SystemResult, results: Results) -> dict[str, Any]:
         "is_baseline": system.is_baseline,
         "clips": results.planned,
         "clips_failed": system.n_failed,
-        "costs": None if system.cost.rtf is None else [show(system.cost) for _, show in COSTS],
+        "costs": None
+        if system.cost.rtf is None
+        else [show(system.cost) for _, show in costs(results)],
         "figures": {name: _value(value, results.level) for name, value in system.values.items()},
     }
 

@@ -15,11 +15,11 @@ from mamtra_eval import ranking
 from mamtra_eval.figures import Value
 from mamtra_eval.metrics import Figure
 from mamtra_eval.ranking import Ranking
-from mamtra_eval.report import _noise, _published
+from mamtra_eval.report import _noise, _paper, _published
 from mamtra_eval.report._format import (
     COST_NOTE,
-    COSTS,
     amount,
+    costs,
     difference,
     interval,
     verdict_note,
@@ -58,6 +58,7 @@ def render(results: Results, footnotes: str = "") -> str:
         *_differences(results),
         *_noise.section(results),
         *_costs(results),
+        *_paper.section(results, _headings(results, footnotes), _foreign_marks(results, footnotes)),
         *_published.section(results),
         *_failures(results),
         *_footnotes(results, footnotes),
@@ -80,12 +81,17 @@ def heading(figure: Figure, footnote: str) -> str:
     return f"{escape(figure.title or figure.name)} {arrow}[^{footnote}]"
 
 
-def _table(results: Results, ranked: Ranking | None, prefix: str) -> list[str]:
-    figures = columns(results)
+def _headings(results: Results, prefix: str) -> dict[str, str]:
+    """Headings of columns by figure."""
     numbers = _footnote_numbers(results, prefix)
+    return {figure.name: heading(figure, numbers[figure.name]) for figure in columns(results)}
+
+
+def _table(results: Results, ranked: Ranking | None, prefix: str) -> list[str]:
+    figures, headings = columns(results), _headings(results, prefix)
     marks = _foreign_marks(results, prefix)
     titles = [*(["Rank"] if ranked else []), "System"]
-    titles += [*(heading(figure, numbers[figure.name]) for figure in figures), "Clips"]
+    titles += [*(headings[figure.name] for figure in figures), "Clips"]
     best = {figure.name: _best(results, figure) for figure in figures}
     rows = []
     for system in results.systems:
@@ -190,8 +196,9 @@ def _costs(results: Results) -> list[str]:
     made = [system for system in results.systems if system.cost.rtf is not None]
     if not made:
         return []
-    rows = [[escape(system.row.name), *(show(system.cost) for _, show in COSTS)] for system in made]
-    titles = ["System", *(title for title, _ in COSTS)]
+    shown = costs(results)
+    rows = [[escape(system.row.name), *(show(system.cost) for _, show in shown)] for system in made]
+    titles = ["System", *(title for title, _ in shown)]
     return ["## Cost", "", COST_NOTE, "", *table(titles, rows), ""]
 
 

@@ -118,11 +118,24 @@ function costTable() {
   return board("Cost", [columnHead("System"), ...heads], h("tbody", { role: "rowgroup" }, rows));
 }
 
+function paperTable() {
+  const { titles, rows } = data.paper;
+  const body = rows.map(([name, ...cells]) => h("tr", { role: "row" },
+    h("th", { scope: "row", role: "rowheader" }, name),
+    cells.map((shown, index) => h("td", { role: "cell", "data-title": titles[index] }, shown))));
+  const heads = titles.map((title) => columnHead(title));
+  return board("The paper's table", [columnHead("System"), ...heads], h("tbody", { role: "rowgroup" }, body));
+}
+
 function drawLeaderboard() {
   $("leaderboard").append(leaderboard(headline));
   if (data.verdicts) $("leaderboard").append(h("p", { class: "caption verdicts" }, data.verdicts));
   if (data.systems.some((system) => system.costs)) {
     $("leaderboard").append(h("h3", {}, "Cost"), h("p", { class: "caption" }, data.costs.note), costTable());
+  }
+  if (data.paper) {
+    $("leaderboard").append(h("h3", {}, "The paper's table"), paperTable(),
+      data.paper.notes.map((note) => h("p", { class: "caption" }, note)));
   }
   const others = data.figures.filter((figure) => !headline.includes(figure));
   if (others.length) {
