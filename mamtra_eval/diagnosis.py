@@ -7,7 +7,7 @@ runs where the system would run (``isolation/``).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from mamtra_eval.errors import UserError
@@ -56,12 +56,8 @@ def causes(spec: SystemSpec, checks: Sequence[Check], smoke: Smoke) -> list[str]
         return []
     found = [f"{check.name} {check.detail}" for check in checks if UNTESTED in check.detail]
     found += [f"{check.name}: {check.detail}" for check in checks if check.state != "ok"]
-    if spec.kind == "cosyvoice2":
-        other = "own" if spec.options.get("engine") == "upstream" else "upstream"
-        found.append(
-            f"try doctor with engine={other}, too: if that one is understood, torch or "
-            "transformers are to blame, else weights, source or prompt"
-        )
+    if spec.kind == "cosyvoice2" and smoke.error is None:
+        found.append(_compare(spec.options))
     return found
 
 
@@ -79,6 +75,20 @@ def environment(name: str) -> Check | None:
         again = f"mamtra-eval env create {name} --recreate"
         return Check(f"environment {name}", "ok", f"{detail}; its lock is another one now", again)
     return Check(f"environment {name}", "ok", detail)
+
+
+def _compare(options: Mapping[str, str]) -> str:
+    """What else to try of CosyVoice 2; what differs between the two is to blame."""
+    if options.get("checkpoint"):
+        other, blamed = "without the checkpoint", "the checkpoint is"
+    elif options.get("engine") == "upstream":
+        other, blamed = "with engine=own", "the package's own loop with this transformers is"
+    else:
+        other, blamed = "with engine=upstream", "our decoder, or how it read llm.pt, is"
+    return (
+        f"try doctor {other}, too: if that one is understood, {blamed} to blame, else torch, "
+        "weights, source or prompt"
+    )
 
 
 def _environment(spec: SystemSpec, interpreter: Interpreter | None) -> list[Check]:

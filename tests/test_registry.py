@@ -16,7 +16,9 @@ from mamtra_eval.systems import System
 
 MAKEABLE = {"transcripts": {"file": "t.jsonl"},
             "command": {"template": f"{sys.executable} -c pass {{out}}"},
-            "http": {"url": "http://127.0.0.1:9/v1/audio/speech"}}  # fmt: skip
+            "http": {"url": "http://127.0.0.1:9/v1/audio/speech"},
+            **{name: {"model": ".", "env": "none"}
+               for name in ("cosyvoice2", "zonos", "llasa")}}  # fmt: skip
 
 
 @pytest.mark.parametrize(

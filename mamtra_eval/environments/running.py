@@ -25,9 +25,7 @@ TOLD = re.compile(r"\s*(Collecting|Building wheel for|Installing collected)\b")
 """Lines of pip that tell how far it is."""
 ELSEWHERE = ("PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_DRY_RUN")
 """Variables that have pip install in another place than the environment, or nowhere."""
-_NAMES = (
-    "from importlib.metadata import distributions as d; [print(x.metadata['Name']) for x in d()]"
-)
+_NAMES = "import importlib.metadata as m; [print(d.metadata['Name']) for d in m.distributions()]"
 _VERSION = "import sys; print('.'.join(map(str, sys.version_info[:3])))"
 
 

@@ -201,9 +201,16 @@ def test_transcripts_are_judged_by_their_words(tmp_path: Path) -> None:
 BAD = Smoke(TEXT, problems=("not understood: 90 % of its words are wrong",))
 
 
-@pytest.mark.parametrize(("engine", "other"), [("own", "upstream"), ("upstream", "own")])
-def test_causes_name_what_was_not_tested(engine: str, other: str) -> None:
-    spec = targets.SystemSpec("x", "cosyvoice2", "", {"engine": engine})
+@pytest.mark.parametrize(
+    ("options", "other", "blamed"),
+    [
+        ({}, "with engine=upstream", "our decoder"),
+        ({"engine": "upstream"}, "with engine=own", "the package's own loop"),
+        ({"checkpoint": "out/1-1"}, "without the checkpoint", "the checkpoint is to blame"),
+    ],
+)
+def test_causes_name_what_was_not_tested(options: dict[str, str], other: str, blamed: str) -> None:
+    spec = targets.SystemSpec("x", "cosyvoice2", "", options)
     checks = [
         Check("torch", "ok", "2.9.0; tested with 2.7.1"),
         Check("inflect", "ok", "7.6.0"),
@@ -213,7 +220,9 @@ def test_causes_name_what_was_not_tested(engine: str, other: str) -> None:
     assert found[:2] == [
         "torch 2.9.0; tested with 2.7.1", "transformers: 4.57.1: garbles the package's loop",
     ]  # fmt: skip
-    assert f"engine={other}" in found[2]
+    assert found[2].startswith(f"try doctor {other}, too")
+    assert blamed in found[2]
     assert len(found) == 3
+    assert diagnosis.causes(spec, checks, Smoke(TEXT, error="no such file")) == found[:2]
     assert diagnosis.causes(spec, checks, Smoke(TEXT)) == []
     assert diagnosis.causes(targets.SystemSpec("x", "espeak", ""), [], BAD) == []
