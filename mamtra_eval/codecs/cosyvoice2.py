@@ -92,6 +92,8 @@ class CosyVoice2Codec:
             try:
                 self._prompts[key] = self._features(path, text)
             except Exception as error:  # what the package's readers raise is about this file
+                if isinstance(error, MemoryError) or "out of memory" in str(error):
+                    raise
                 raise SynthesisError(f"the prompt can't be read: {describe(error)}") from error
             if len(self._prompts) > KEPT:
                 self._prompts.popitem(last=False)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mamtra_eval import audio, weights
 from mamtra_eval.codecs import cosyvoice2 as codec
 from mamtra_eval.errors import UserError
+from mamtra_eval.systems import _local_models
 
 if TYPE_CHECKING:
     from mamtra_eval.models.config import DecoderConfig
@@ -46,13 +46,7 @@ def codec_hashes(folder: Path) -> dict[str, str]:
 
 def versions() -> dict[str, str]:
     """Installed versions by distribution."""
-    found = {}
-    for name in VERSIONS:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return _local_models.versions(VERSIONS)
 
 
 def load_decoder(settings: Settings, device: str) -> Decoder:
@@ -83,26 +77,3 @@ def refuse_strangers(own: DecoderConfig, teacher: DecoderConfig, settings: Setti
                 fix="Take a checkpoint that was converted from this model's llm.pt "
                 "(mamtra-eval convert cosyvoice2).",
             )
-
-
-class Peak:
-    """The most memory that torch held on a CUDA device since it was made or asked last."""
-
-    def __init__(self, device: str) -> None:
-        self._device = device if device.startswith("cuda") else None
-        self._reset()
-
-    def cost(self) -> dict[str, float]:
-        """``vram_peak_bytes`` of a clip; empty on a CPU."""
-        if self._device is None:
-            return {}
-        import torch
-
-        peak = torch.cuda.max_memory_allocated(self._device)
-        return {"vram_peak_bytes": float(peak)}
-
-    def _reset(self) -> None:
-        if self._device is not None:
-            import torch
-
-            torch.cuda.reset_peak_memory_stats(self._device)

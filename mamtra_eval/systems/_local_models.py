@@ -7,7 +7,7 @@ cache, and while the package loads, its own loader is answered with that folder 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -50,7 +50,7 @@ class Model(NamedTuple):
             cached = weights.in_hub(self.hub)
             if cached is None:
                 raise MissingExtra(
-                    f"{self.what} ({self.hub}, {self.size}) is not here",
+                    f"{self.what}: {self.hub} ({self.size}) is not here",
                     fix=f"{fix}FOLDER . Or without the option, into the hub's cache: {fetch}",
                 )
             folder = cached
@@ -106,7 +106,7 @@ def packages(names: Mapping[str, str], environment: str) -> list[Check]:
     return checks
 
 
-def versions(names: Mapping[str, str]) -> dict[str, str]:
+def versions(names: Iterable[str]) -> dict[str, str]:
     """Installed versions by distribution; those that are not installed are left out."""
     found = {}
     for name in names:

@@ -128,7 +128,7 @@ class CosyVoice2(System):
 
     def speak_many(self, requests: Sequence[Request]) -> Iterator[tuple[int, Clip | Exception]]:
         """A batch; what one text or prompt does wrong is that clip's failure alone."""
-        from mamtra_eval.systems._cosyvoice_files import Peak
+        from mamtra_eval.systems._cuda_peak import Peak
 
         self.prepare()
         peak = Peak(self.device)

@@ -87,7 +87,7 @@ class Llasa(System):
 
     def speak(self, request: Request) -> Clip:
         """One clip; SynthesisError without a prompt and its transcript."""
-        from mamtra_eval.systems._cosyvoice_files import Peak
+        from mamtra_eval.systems._cuda_peak import Peak
 
         if request.prompt_audio is None or not (request.prompt_text or "").strip():
             what = "none" if request.prompt_audio is None else "no transcript of it"

@@ -268,7 +268,7 @@ class Mini(System):
                 f"mini speaks with {family.speech_codes} speech codes and {family.text_vocabulary} "
                 f"text tokens; this checkpoint has {own.speech_codes} and {own.text_vocabulary}",
                 where=str(self.folder),
-                fix="Give a checkpoint that was trained as training/mini shows.",
+                fix="CosyVoice 2's speak as cosyvoice2:checkpoint=FOLDER; see also training/mini.",
             )
 
     @cached_property

@@ -103,7 +103,7 @@ class Zonos(System):
 
     def speak(self, request: Request) -> Clip:
         """One clip; SynthesisError without a prompt or for a text without words."""
-        from mamtra_eval.systems._cosyvoice_files import Peak
+        from mamtra_eval.systems._cuda_peak import Peak
 
         if request.prompt_audio is None:
             raise SynthesisError(

@@ -35,8 +35,8 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
     root = tmp_path_factory.mktemp("cosyvoice")
     clone, model = fake.write_source(root / "clone"), fake.write_model(root / "model")
     config, tensors = cosyvoice2.read_llm(model)
-    hybrid = Decoder(config.with_layout(tuple(range(0, 24, 2))))
     torch.manual_seed(0)
+    hybrid = Decoder(config.with_layout(tuple(range(0, 24, 2))))
     checkpoint.save(root / "1-1", hybrid, {}, dtype="fp32", other={})
     checkpoint.save(root / "teacher", strict.build(config, tensors, "x"), {}, dtype="fp32",
                     other={})  # fmt: skip
@@ -62,8 +62,8 @@ def test_every_layout_speaks_by_one_path(places: Places, member: str | None) -> 
     clip, again = system.speak(request(places)), system.speak(request(places))
     np.testing.assert_array_equal(clip.samples, again.samples)
     tokens = clip.cost["tokens"]
-    least, most = length_bounds(len("say it."))
-    assert least <= tokens <= most
+    _, most = length_bounds(len("say it."))
+    assert 1 <= tokens <= most  # the least is of the end token alone: two more stops end it too
     assert len(clip.samples) == tokens * 960
     assert clip.cost["cut"] == float(tokens == most)
     assert not np.array_equal(

@@ -26,9 +26,7 @@ from mamtra_eval.systems.cosyvoice2 import create
 
 HERE = Path(__file__).parent
 PACKAGE = HERE.parent.parent
-SOURCE, PYTHON = (
-    os.environ.get(f"MAMTRA_EVAL_COSYVOICE_{name}") for name in ("SOURCE", "PYTHON")
-)
+SOURCE, PYTHON = (os.environ.get(f"MAMTRA_EVAL_COSYVOICE_{name}") for name in ("SOURCE", "PYTHON"))
 pytestmark = pytest.mark.skipif(
     not (SOURCE and PYTHON),
     reason="MAMTRA_EVAL_COSYVOICE_SOURCE and MAMTRA_EVAL_COSYVOICE_PYTHON name no clone of "
