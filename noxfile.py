@@ -57,11 +57,21 @@ def quickstart(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the test suite, two files at a time."""
+    """Run the test suite, two files at a time; ``slow`` has the rest."""
+    _test(session, "not slow")
+
+
+@nox.session
+def slow(session: nox.Session) -> None:
+    """Run the tests that take long: kills and resumes, trainings, profiles, whole runs."""
+    _test(session, "slow")
+
+
+def _test(session: nox.Session, which: str) -> None:
     session.install(TORCH)
     session.install("-e", ".", *_groups("test"))
     session.run(
-        "pytest", "-n", "2", "--dist", "loadfile", "-m", "not browser and not gpu",
+        "pytest", "-n", "2", "--dist", "loadfile", "-m", f"{which} and not browser and not gpu",
         *session.posargs, env={"OMP_NUM_THREADS": "1"},  # two processes share the cores
     )  # fmt: skip
 

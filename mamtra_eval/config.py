@@ -60,8 +60,9 @@ class RunConfig:
     """Everything that decides what a run measures.
 
     ``systems`` maps names to targets as on the command line; ``family`` and ``rivals`` become such
-    systems as well (``mamtra_eval.family``). ``metrics`` left out means all of
-    the default ones that the test set allows. ``asr``, ``speaker``, ``dnsmos``, ``health``,
+    systems as well (``mamtra_eval.family``); ``family.members.1:3=none`` and ``rivals.zonos=null``
+    leave a member and a rival out. ``metrics`` left out means all of the default ones that the
+    test set allows. ``asr``, ``speaker``, ``dnsmos``, ``health``,
     ``utmos`` and ``second`` hold options of the evaluators; ``options`` those of metrics from
     elsewhere, by section. ``recipe`` names a published protocol, whose options stand under these.
     ``mode`` is ``strict`` (every clip alone, in single precision; also if left out) or ``fast`` (in
@@ -74,7 +75,7 @@ class RunConfig:
 
     testset: str = MISSING
     family: FamilyConfig | None = None
-    rivals: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rivals: dict[str, dict[str, Any] | None] = field(default_factory=dict)
     systems: dict[str, str] = field(default_factory=dict)
     metrics: list[str] | None = None
     recipe: str | None = None
@@ -115,7 +116,12 @@ def build(
     values: dict[str, Any], overrides: Sequence[str] = (), where: str = "configuration"
 ) -> RunConfig:
     """A checked configuration from plain values and overrides; UserError names what is wrong."""
-    family.check_keys(values, where)
+    family.check_form(values, where)
+    _check_overrides(overrides)
+    made = _made_by_family(values, where) if overrides else set()
+    if made:
+        rest = {name: to for name, to in values["systems"].items() if name not in made}
+        values = {**values, "systems": rest}
     config = structured.merge(
         RunConfig,
         values,
@@ -124,8 +130,36 @@ def build(
         {"testset": "Add testset: mini-en.", "family.kind": "Add family.kind=cosyvoice2."},
     )
     config = _with_family(config, where)
+    chosen = any(override.startswith("baseline=") for override in overrides)
+    if not chosen and config.baseline in made - {*config.systems}:
+        config = replace(config, baseline=None)
     _check(config, where)
     return config
+
+
+def _check_overrides(overrides: Sequence[str]) -> None:
+    """UserError for a family or rivals of another form on the command line."""
+    for override in overrides:
+        if empty := re.fullmatch(r"family\.members\.([^=]+)=\s*", override):
+            raise family.no_folder(empty[1], "command line")
+    family.check_form(structured.read_overrides(overrides, "command line"), "command line")
+
+
+def _made_by_family(values: dict[str, Any], where: str) -> set[str]:
+    """Names under ``systems`` that are there because of the family and the rivals beside them.
+
+    A run's own ``run.yaml`` has them: where a family is overridden, they follow it.
+    """
+    keys = ("family", "rivals", "systems")
+    if not values.get("systems"):
+        return set()
+    declared = {"testset": "", **{key: values[key] for key in keys if key in values}}
+    try:
+        plain = structured.merge(RunConfig, declared, [], where, {})
+        found = family.systems(plain.family, plain.rivals, where)
+    except UserError:  # which overrides may mend; if not, it comes again
+        return set()
+    return {name for name, target in found.items() if plain.systems.get(name) == target}
 
 
 def _with_family(config: RunConfig, where: str) -> RunConfig:

@@ -103,7 +103,10 @@ def _environment(spec: SystemSpec, interpreter: Interpreter | None) -> list[Chec
     if spec.kind in environments.locks():
         make = f"mamtra-eval env create {spec.kind}"
         if missing and spec.options.get("env", "auto") == "auto":
-            return [Check(f"environment {spec.kind}", "absent", "not made yet", make)]
+            told = "not made yet; versions below are of this Python, which lacks " + ", ".join(
+                missing
+            )
+            return [Check(f"environment {spec.kind}", "absent", told, make)]
         return [Check("environment", "ok", f"none, it runs in this process; to make one: {make}")]
     if missing:
         fix = f"Install them: pip install {' '.join(missing)}"

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,9 @@ from mamtra_eval.rows import ClipKey, MetricRow, SystemRow
 from mamtra_eval.store import Store
 from mamtra_eval.targets import is_floor
 from mamtra_eval.testset import TestSet, combine
+
+LONGEST_VALUE = 40
+"""Characters of a value that a refusal shows."""
 
 
 def continued(config: RunConfig, folder: Path) -> RunConfig:
@@ -222,7 +227,8 @@ def _check_systems(plan: Plan, store: Store) -> None:
         identity = identify(spec, earlier) if grown else plan.identities[row.name]
         now = {"kind": spec.kind, **identity}
         if before != now:
-            raise _other(store, f"system {row.name} as {_show(before)}", _show(now))
+            raise _other(store, f"system {row.name} with {differing(before, now)}",
+                         differing(now, before))  # fmt: skip
 
 
 def _check_metrics(plan: Plan, store: Store) -> None:
@@ -242,3 +248,29 @@ def _other(store: Store, before: str, now: str) -> UserError:
 
 def _show(identity: dict[str, Any]) -> str:
     return json.dumps(identity, sort_keys=True)
+
+
+def differing(identity: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """What one identity has where another has something else."""
+    keys = sorted({*identity, *other})
+    if identity.get("kind") != other.get("kind"):
+        keys = ["kind"]  # of which all the rest follows
+    return ", ".join(
+        f"{key} {_cut(identity.get(key), other.get(key))}"
+        for key in keys
+        if identity.get(key) != other.get(key)
+    )
+
+
+def _cut(value: object, other: object) -> str:
+    """A value on one line; of a long one the part where it begins to differ from another."""
+    if value is None:
+        return "none"
+    text, against = (json.dumps(one, sort_keys=True, default=str) for one in (value, other))
+    if len(text) <= LONGEST_VALUE:
+        return text
+    same = len(os.path.commonprefix([text, against]))
+    start = max(0, min(same - LONGEST_VALUE // 2, len(text) - LONGEST_VALUE))
+    end = start + LONGEST_VALUE
+    before, after = "…" if start else "", "…" if end < len(text) else ""
+    return f"{before}{text[start:end]}{after}"

@@ -13,7 +13,9 @@ becomes the systems ``teacher`` (``cosyvoice2:model=…``), ``1-1`` (``…,check
 ``zonos``. A teacher without a checkpoint speaks with the model's own network; a ratio without one
 is what the system itself has of that ratio (``mini`` has the published ones) or is left out, which
 the run says. So is a rival with an option that is null. A null among the family's options must be
-filled in.
+filled in. Left out by wish: a member whose checkpoint is ``none`` (a folder of that name is
+``./none``), and a rival that is null itself. ``check_folders`` looks at checkpoints, when a run is
+started; a configuration is read without them.
 """
 
 from __future__ import annotations
@@ -23,16 +25,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mamtra_eval import registry, targets
-from mamtra_eval.errors import UserError
-from mamtra_eval.models import config as shapes
-from mamtra_eval.models.layout import Ratio, ratio_of
+from mamtra_eval import checkpoint_folders, registry, targets
+from mamtra_eval.errors import UserError, unknown_name
+from mamtra_eval.models.layout import PUBLISHED_DEPTH, Ratio, n_transformer, ratio_of
 
 TEACHER = "teacher"
 CHECKPOINT, RATIO = "checkpoint", "ratio"
 """Options that tell members apart."""
-CONFIG = "config.yaml"
-"""Of a checkpoint; ``models.checkpoint`` would read it, and loads torch."""
+NONE = "none"
+"""A member's checkpoint where it is to be left out."""
 
 
 @dataclass
@@ -44,21 +45,60 @@ class FamilyConfig:
     members: dict[str, str | None] = field(default_factory=dict)
 
 
-Rivals = Mapping[str, Mapping[str, Any]]
+Rivals = Mapping[str, Mapping[str, Any] | None]
+_FORMS = {
+    "family": '{kind: NAME, options: {KEY: VALUE}, members: {teacher: null, "1:1": DIR}}',
+    "family.options": "{KEY: VALUE}",
+    "family.members": '{teacher: null, "1:1": DIR}',
+    "rivals": "{NAME: {KEY: VALUE}}",
+}
 
 
-def check_keys(values: Mapping[str, Any], where: str) -> None:
-    """UserError for a ratio without quotes in YAML, where it is a number in base 60."""
-    family = values.get("family")
-    members = family.get("members") if isinstance(family, Mapping) else None
-    for key in members if isinstance(members, Mapping) else ():
-        if type(key) is int and key >= 60:
-            ratio = f"{key // 60}:{key % 60}"
+def check_form(values: Mapping[str, Any], where: str) -> None:
+    """UserError for a family or rivals, as a file or overrides have them, of another form.
+
+    That is also a ratio without quotes in YAML, where it is a number in base 60.
+    """
+    for section, form in _FORMS.items():
+        outer, _, inner = section.partition(".")
+        found = values.get(outer, {})
+        if inner:
+            found = found.get(inner, {}) if isinstance(found, Mapping) else {}
+        if section == "family" and found is None:
+            continue
+        if not isinstance(found, Mapping):
+            if isinstance(found, str) and "${" in found:  # what it refers to is checked later
+                continue
+            kind = found if section == "family" and isinstance(found, str) and found else None
             raise UserError(
-                f"the member {key} is no ratio: YAML reads {ratio} as a number in base 60",
-                where=f"{where}: family.members",
-                fix=f'Put it in quotes: "{ratio}".',
+                f"{section} must be {form}",
+                where=where,
+                fix=f"Write family.kind={kind}, and its members." if kind else None,
             )
+        for key in found:
+            _check_key(key, f"{where}: {section}")
+    for name, options in dict(values.get("rivals", {})).items():
+        if options is not None and not isinstance(options, Mapping) and "${" not in str(options):
+            raise UserError(
+                f"rivals.{name} must be {{KEY: VALUE}}",
+                where=where,
+                fix=f"Write rivals.{name}.model=DIR, or rivals.{name}=null to leave it out.",
+            )
+
+
+def _check_key(key: object, where: str) -> None:
+    if isinstance(key, str):
+        return
+    if type(key) is int and key >= 60:
+        ratio = f"{key // 60}:{key % 60}"
+        raise UserError(
+            f"the member {key} is no ratio: YAML reads {ratio} as a number in base 60"
+            if where.endswith("members")
+            else f"{key} is no name: YAML reads {ratio} as a number in base 60",
+            where=where,
+            fix=f'Put it in quotes: "{ratio}".',
+        )
+    raise UserError(f"{key!r} is no name", where=where, fix="Put it in quotes.")
 
 
 def systems(family: FamilyConfig | None, rivals: Rivals, where: str) -> dict[str, str]:
@@ -70,7 +110,7 @@ def systems(family: FamilyConfig | None, rivals: Rivals, where: str) -> dict[str
     for name, options in rivals.items():
         if name in found:
             raise UserError(f"{name} is a member of the family", where=f"{where}: rivals.{name}")
-        if not _unset(options):
+        if options is not None and not _unset(options):
             kind = str(options.get("kind", name))
             rest = {key: value for key, value in options.items() if key != "kind"}
             found[name] = targets.written(kind, _texts(rest, f"{where}: rivals.{name}"))
@@ -79,18 +119,20 @@ def systems(family: FamilyConfig | None, rivals: Rivals, where: str) -> dict[str
 
 def notes(family: FamilyConfig | None, rivals: Rivals) -> list[str]:
     """Who was declared and is left out, and what would bring them in."""
-    absent = (
-        [] if family is None else [member for member in family.members if _absent(family, member)]
-    )
     found = []
-    if absent and family is not None:
-        keys = ", ".join(f"family.members.{member}" for member in absent)
-        found.append(
-            f"Of the family {family.kind}, {', '.join(absent)} left out: no checkpoint is named "
-            f"({keys})."
-        )
+    if family is not None:
+        absent = [member for member in family.members if _absent(family, member)]
+        unwanted = [member for member in absent if family.members[member] == NONE]
+        unnamed = [member for member in absent if member not in unwanted]
+        for members, why in ((unnamed, "no checkpoint is named"), (unwanted, "so configured")):
+            if members:
+                keys = ", ".join(f"family.members.{member}" for member in members)
+                told = f"{', '.join(members)} left out: {why} ({keys})."
+                found.append(f"Of the family {family.kind}, {told}")
     for name, options in rivals.items():
-        if unset := _unset(options):
+        if options is None:
+            found.append(f"{name} left out: rivals.{name} is null.")
+        elif unset := _unset(options):
             keys = ", ".join(f"rivals.{name}.{key}" for key in unset)
             found.append(f"{name} left out: {keys} not set.")
     return found
@@ -111,21 +153,68 @@ def _members(family: FamilyConfig, where: str) -> dict[str, str]:
         )
     common, found = _texts(family.options, f"{place}.options"), {}
     for member, checkpoint in family.members.items():
-        ratio = _ratio(member, f"{place}.members")
+        _check_member(family, member, f"{place}.members")
         if _absent(family, member):
             continue
         own = {RATIO: member} if member != TEACHER else {}
         if checkpoint is not None:
-            _check_checkpoint(member, ratio, checkpoint)
-            own = {CHECKPOINT: str(_folder(checkpoint))}
+            own = {CHECKPOINT: str(checkpoint_folders.path(checkpoint))}
         found[system_name(member)] = targets.written(family.kind, {**common, **own})
     if not found:
-        raise UserError(
-            "the family has no member",
-            where=f"{place}.members",
-            fix='Name some: {teacher: null, "1:1": DIR}, or family.members.1:1=DIR.',
-        )
+        raise _no_member(family, f"{place}.members")
     return found
+
+
+def _no_member(family: FamilyConfig, where: str) -> UserError:
+    waiting = [member for member, checkpoint in family.members.items() if checkpoint is None]
+    if waiting:
+        return UserError(
+            f"the family has no member: {', '.join(waiting)} of {family.kind} "
+            f"{'have' if len(waiting) > 1 else 'has'} no checkpoint",
+            where=where,
+            fix=f"Give one: family.members.{waiting[0]}=DIR.",
+        )
+    return UserError(
+        "the family has no member" + (": all are left out" if family.members else ""),
+        where=where,
+        fix='Name some: {teacher: null, "1:1": DIR}, or family.members.1:1=DIR. No family at all '
+        "is family=null.",
+    )
+
+
+def no_folder(member: str, where: str) -> UserError:
+    """The error for a member whose checkpoint is an empty text."""
+    key = f"family.members.{member}"
+    return UserError(
+        f"the checkpoint of {member} names no folder",
+        where=where,
+        fix=f"Write {key}=DIR, or {key}={NONE} to leave it out.",
+    )
+
+
+def _check_member(family: FamilyConfig, member: str, where: str) -> None:
+    """UserError for what is no member, is one twice, or is of a ratio that nothing has."""
+    ratio, checkpoint = _ratio(member, where), family.members[member]
+    if checkpoint is not None and not checkpoint.strip():
+        raise no_folder(member, where)
+    lowest = str(ratio_of(range(ratio.transformer), ratio.transformer + ratio.mamba))
+    if member not in (TEACHER, lowest):
+        twice = f" {lowest} is there already." if lowest in family.members else ""
+        raise UserError(f"{member} is the ratio {lowest}", where=where,
+                        fix=f"Write {lowest}.{twice}")  # fmt: skip
+    if member == TEACHER or checkpoint is not None:
+        return
+    module = registry.load("systems", family.kind)
+    if getattr(module, "SHORTHAND", None) == RATIO:
+        known = getattr(module, "FOLDERS", {member: ""})
+        if member not in known:
+            error = unknown_name(f"ratio of {family.kind}", member, known)
+            raise UserError(error.what, where=where, fix=error.fix)
+        return
+    try:
+        n_transformer(ratio, PUBLISHED_DEPTH)
+    except UserError as error:
+        raise UserError(error.what, where=where, fix=error.fix) from error
 
 
 def _ratio(member: str, where: str) -> Ratio:
@@ -147,57 +236,15 @@ def _ratio(member: str, where: str) -> Ratio:
 def _absent(family: FamilyConfig, member: str) -> bool:
     """Whether there is nothing to speak with."""
     if family.members[member] is not None or member == TEACHER:
-        return False
+        return family.members[member] == NONE
     return getattr(registry.load("systems", family.kind), "SHORTHAND", None) != RATIO
 
 
-def _check_checkpoint(member: str, wanted: Ratio, checkpoint: str) -> None:
-    """UserError where no checkpoint lies, or one of another ratio."""
-    key, folder = f"family.members.{member}", _folder(checkpoint)
-    if not folder.is_dir():
-        raise UserError(
-            f"there is no checkpoint of {member}: no such folder",
-            where=checkpoint,
-            fix=f"Mend {key}, or set it to null.",
-        )
-    shape = _shape(folder, member)
-    found = ratio_of(shape.transformer, shape.layers)
-    kept = ", ".join(map(str, shape.transformer)) or "none"
-    # 2:6 is 1:3: what counts is the share.
-    if found.transformer * wanted.mamba != found.mamba * wanted.transformer:
-        raise UserError(
-            f"it is named as the member {member}, and its decoder is {_told(found)} "
-            f"({len(shape.transformer)} of {shape.layers} layers are Transformer layers: {kept})",
-            where=checkpoint,
-            fix=f"Give {key} a checkpoint of {member}.",
-        )
-
-
-def _folder(checkpoint: str) -> Path:
-    try:
-        return Path(checkpoint).expanduser()
-    except RuntimeError:  # ~somebody who has no home
-        return Path(checkpoint)
-
-
-def _told(ratio: Ratio) -> str:
-    return f"a {TEACHER}'s, 1:0" if not ratio.mamba else str(ratio)
-
-
-def _shape(folder: Path, member: str) -> shapes.DecoderConfig:
-    """The decoder's shape, as a checkpoint's configuration has it."""
-    import yaml
-
-    path = folder / CONFIG
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))["decoder"]
-        return shapes.from_dict(dict(values), where=str(path))
-    except (yaml.YAMLError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UserError(
-            f"no checkpoint of {member} ({type(error).__name__}: {' '.join(str(error).split())})",
-            where=str(path),
-            fix="A checkpoint is a folder with config.yaml, model.safetensors and card.json.",
-        ) from error
+def check_folders(family: FamilyConfig | None) -> None:
+    """UserError where a member's checkpoint is not there, or is of another ratio."""
+    for member, checkpoint in (family.members if family else {}).items():
+        if checkpoint not in (None, NONE):
+            checkpoint_folders.check(member, _ratio(member, "family.members"), str(checkpoint))
 
 
 def _check_filled(family: FamilyConfig, rivals: Rivals, where: str) -> None:
@@ -210,7 +257,9 @@ def _check_filled(family: FamilyConfig, rivals: Rivals, where: str) -> None:
         for member, checkpoint in family.members.items()
         if checkpoint is None and member != TEACHER
     ]
-    others = [f"rivals.{name}.{key}" for name, options in rivals.items() for key in _unset(options)]
+    others = [
+        f"rivals.{name}.{key}" for name, options in rivals.items() for key in _unset(options or {})
+    ]
     more = [*members, *others]
     optional = f" What stays null of {', '.join(more)} is left out." if more else ""
     example = " ".join(f"{key}=DIR" for key in [*unset, *members[:1]])

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from mamtra_eval import audio, entering, evaluators, provenance, registry, scoring
+from mamtra_eval import audio, entering, evaluators, family, provenance, registry, scoring
 from mamtra_eval import config as configuration
 from mamtra_eval import plan as planning
 from mamtra_eval.config import RunConfig, to_dict
@@ -47,6 +47,7 @@ def evaluate(
     Raises:
         UserError: for whatever is wrong with the configuration, before anything is made.
     """
+    family.check_folders(config.family)
     plan = planning.make(entering.continued(config, out) if out else config)
     folder = out or plan.default_folder()
     if not (folder / DATABASE).exists():

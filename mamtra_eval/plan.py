@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +25,7 @@ from mamtra_eval.targets import SystemSpec
 from mamtra_eval.testset import TestSet, combine
 
 T = TypeVar("T")
+U = TypeVar("U")
 _IN_IDENTITY = (*evaluators.SECTIONS, "options", "recipe", "limit", "repeats", "seed")
 """Keys of the configuration that tell one run from another, besides what is hashed itself."""
 
@@ -81,9 +82,15 @@ class Plan:
         return Path("reports") / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def make(config: RunConfig) -> Plan:
-    """Resolve and check a configuration; UserError for whatever could not work."""
-    specs = {name: targets.parse(name, target) for name, target in config.systems.items()}
+def make(config: RunConfig, unknown: dict[str, UserError] | None = None) -> Plan:
+    """Resolve and check a configuration; UserError for whatever could not work.
+
+    Args:
+        config: of the run.
+        unknown: gets the systems that can't say who they are, which the plan then lacks; by
+            default the first of them raises.
+    """
+    specs = _each(config.systems, targets.parse, unknown)
     config = _without_audio(config, specs)
     heard = config.asr.get("backend") != SUPPLIED
     testset = catalogue.load(config.testset, audio=heard).first(config.limit)
@@ -97,9 +104,10 @@ def make(config: RunConfig) -> Plan:
     config = protocol.by_recipe(config, testset, evaluators.names(config))
     specs, floor_notes = protocol.with_floor(config, specs, testset)
     config = replace(config, systems={name: spec.target for name, spec in specs.items()})
-    identities = {
-        name: identify(spec, requests(testset, name, config)) for name, spec in specs.items()
-    }
+    identities = _each(
+        specs, lambda name, spec: identify(spec, requests(testset, name, config)), unknown
+    )
+    specs = {name: spec for name, spec in specs.items() if name in identities}
     footprints = {name: _footprint(spec) for name, spec in specs.items()}
     metrics, options, notes = evaluators.choose(config, testset)
     return Plan(
@@ -119,6 +127,21 @@ def make(config: RunConfig) -> Plan:
             *notes,
         ),
     )
+
+
+def _each(
+    systems: Mapping[str, T], work: Callable[[str, T], U], unknown: dict[str, UserError] | None
+) -> dict[str, U]:
+    """What ``work`` gives for each system but for those that fail, if ``unknown`` takes these."""
+    found = {}
+    for name, value in systems.items():
+        try:
+            found[name] = work(name, value)
+        except UserError as error:
+            if unknown is None:
+                raise
+            unknown[name] = error
+    return found
 
 
 def _mode_notes(config: RunConfig, metrics: Mapping[str, Metric]) -> list[tuple[str, str]]:

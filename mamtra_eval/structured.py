@@ -31,6 +31,22 @@ def read_yaml(path: Path, begin: str) -> dict[str, Any]:
     return {str(key): value for key, value in values.items()}
 
 
+def read_overrides(overrides: Sequence[str], where: str) -> dict[str, Any]:
+    """What ``key=value`` say, as a file would; UserError names what is wrong."""
+    for override in overrides:
+        if "=" not in override:
+            raise UserError(
+                f"{override!r} is no key=value", fix="Write section.key=value, without spaces."
+            )
+    try:
+        given = OmegaConf.from_dotlist([_quoted(override) for override in overrides])
+        plain = OmegaConf.to_container(given)
+    except (yaml.YAMLError, ValueError, TypeError, OmegaConfBaseException) as error:
+        raise UserError(f"a value has the wrong form ({one_line(error)})", where=where) from error
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
 def merge(
     schema: type[Schema],
     values: dict[str, Any],
@@ -47,13 +63,8 @@ def merge(
         where: the values come from, for errors.
         needed: keys that must have a value, each with the advice for its absence.
     """
-    for override in overrides:
-        if "=" not in override:
-            raise UserError(
-                f"{override!r} is no key=value", fix="Write section.key=value, without spaces."
-            )
+    given = read_overrides(overrides, where)
     try:
-        given = OmegaConf.from_dotlist([_quoted(override) for override in overrides])
         merged = OmegaConf.merge(OmegaConf.structured(schema), values, given)
         absent = OmegaConf.missing_keys(merged)
         for key, advice in needed.items():

@@ -42,10 +42,15 @@ def verify(store: RunReader) -> list[Difference]:
     """All differences, from the configuration to the reports."""
     found = [*_configuration(store)]
     try:
-        plan = planning.make(configuration.load(str(store.folder / CONFIGURATION)))
+        unknown: dict[str, UserError] = {}
+        plan = planning.make(configuration.load(str(store.folder / CONFIGURATION)), unknown)
     except UserError as error:  # a list that is gone, weights that are not here, a broken run.yaml
         found.append(Difference("configuration", CONFIGURATION, f"can't be checked: {error}"))
     else:
+        found += [
+            Difference("system", name, f"can't be checked: {error}")
+            for name, error in unknown.items()
+        ]
         found += [*_testset(store, plan), *_systems(store, plan), *_metrics(store, plan)]
     return [*found, *_clips(store), *_reports(store)]
 

@@ -21,6 +21,8 @@ from mamtra_eval.reader import RunReader
 from mamtra_eval.rows import ClipKey
 from mamtra_eval.stages import Failure, Scorer, ScoreTask, Taken
 
+pytestmark = pytest.mark.slow
+
 MakeList = Callable[..., Path]
 
 

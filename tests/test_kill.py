@@ -14,6 +14,8 @@ import pytest
 
 from mamtra_eval.reader import RunReader
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parent.parent
 ROW_TABLES = {
     "clips": "system, utterance, repeat, seed, status, path, sha256, duration_s, error",

@@ -16,6 +16,8 @@ from mamtra_eval.errors import UserError
 from mamtra_eval.metrics import Reading
 from mamtra_eval.reader import RunReader
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 NOISE = (0.1 * RNG.standard_normal(16000 * 2)).astype(np.float32)
 ODD = {

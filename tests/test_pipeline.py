@@ -145,6 +145,7 @@ def test_a_repeat_and_another_utterance_never_share_a_file(tmp_path: Path) -> No
         evaluate(_config(meta, systems={"e": "espeak"}, repeats=2), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_test_set_that_moved_is_found_at_its_new_place(
     make_list: MakeList, tmp_path: Path
 ) -> None:
@@ -220,6 +221,7 @@ def test_failed_clips_are_kept_or_retried_as_asked(make_list: MakeList, tmp_path
     assert len(rows(folder)["readings"]) == 2
 
 
+@pytest.mark.slow
 def test_metrics_that_the_set_does_not_allow_are_left_out_with_a_note_or_refused(
     tmp_path: Path, make_list: MakeList
 ) -> None:

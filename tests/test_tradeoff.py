@@ -185,6 +185,7 @@ def test_names_are_taken_literally(data: RunData) -> None:
     assert "| \\$x\\$ &lt;b&gt;\\|\\* |" in path.read_text()
 
 
+@pytest.mark.slow
 def test_the_command(data: RunData, cli: Cli) -> None:
     done = cli("tradeoff", data.folder)
     assert done.returncode == 2
@@ -232,6 +233,7 @@ def test_what_was_not_tested_is_not_called_alike(data: RunData) -> None:
     assert "(15/30)" in text
 
 
+@pytest.mark.slow
 def test_the_command_keeps_its_context_for_verify(data: RunData, cli: Cli) -> None:
     with Store(data.folder) as store:
         store.set_meta("footprints", {name: asdict(one) for name, one in _forms().items()})

@@ -192,7 +192,7 @@ def require_files(folder: Path) -> None:
         raise UserError(
             f"not the folder of CosyVoice2-0.5B: {', '.join(absent)} not there",
             where=str(folder),
-            fix="Fetch it: huggingface-cli download FunAudioLLM/CosyVoice2-0.5B --local-dir "
+            fix="Fetch it: hf download FunAudioLLM/CosyVoice2-0.5B --local-dir "
             "FOLDER ; then give model=FOLDER.",
         )
 

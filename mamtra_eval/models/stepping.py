@@ -54,7 +54,7 @@ class Stepper:
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
-        half = torch.is_autocast_enabled(decoder.device.type)
+        half = _autocasting(decoder.device)
         self._layers = [
             _LayerStep(layer, decoder.kernels, half)
             for layer in decoder.layers
@@ -214,6 +214,11 @@ class _MambaStep:
             y = self._kernels.scan_step(*arguments)
         normed = self._kernels.gated_norm(y.reshape(batch, -1).to(x.dtype), z, *self._norm)
         return self._add(residual, normed, self._out)
+
+
+def _autocasting(device: torch.device) -> bool:
+    """Whether autocast is on; of devices without one (meta) torch refuses to say."""
+    return device.type in ("cpu", "cuda") and torch.is_autocast_enabled(device.type)
 
 
 def _weight(linear: nn.Module) -> Weight:

@@ -88,7 +88,7 @@ def _model(given: str | None) -> Path:
         raise MissingExtra(
             "cosyvoice2 needs the folder of CosyVoice2-0.5B",
             fix="Give it: cosyvoice2:model=FOLDER, or export "
-            f"{MODEL_VARIABLE}=FOLDER. To fetch it: huggingface-cli download "
+            f"{MODEL_VARIABLE}=FOLDER. To fetch it: hf download "
             "FunAudioLLM/CosyVoice2-0.5B --local-dir FOLDER",
         )
     folder = Path(named).expanduser().absolute()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from mamtra_eval.systems._http_options import one_line
+from mamtra_eval.systems._http_said import Said
 
 EVENTS = "text/event-stream"
 
@@ -39,9 +39,9 @@ class Answer:
         return self.kind.partition(";")[0].strip().lower()
 
 
-def begun(headers: Mapping[str, str]) -> Answer:
+def begun(headers: Mapping[str, str], said: Said | None = None) -> Answer:
     """The answer that begins with these headers, whose names are looked up as they stand here."""
-    kind = one_line(headers.get("content-type", "(none)"), 100)
+    kind = (said or Said()).line(headers.get("content-type", "(none)"), 100)
     parameters = {}
     for part in kind.split(";")[1:]:
         name, _, value = part.partition("=")

@@ -19,7 +19,8 @@ from mamtra_eval.errors import SynthesisError
 from mamtra_eval.systems._http_answer import EVENTS, Answer, begun
 from mamtra_eval.systems._http_content import Post
 from mamtra_eval.systems._http_events import EventError, Events
-from mamtra_eval.systems._http_options import EXTRACT, bare, one_line
+from mamtra_eval.systems._http_options import bare
+from mamtra_eval.systems._http_said import SHOWN_OF, Said
 
 CONNECT_S = 10.0
 PAUSE_S, LONGEST_PAUSE_S = 0.5, 60.0
@@ -53,6 +54,7 @@ class Client:
     """Posts to one address; ``open`` and all that follows on one event loop."""
 
     def __init__(self, options: dict[str, Any], key: str | None) -> None:
+        self.said = Said(key)
         self.where = bare(options["url"])
         self.unreachable = False
         self._options = options
@@ -64,7 +66,7 @@ class Client:
         here = host in ("localhost", "::1") or host.startswith("127.")
         limit_s = self._options["timeout_s"]
         self._http = httpx.AsyncClient(
-            headers={"Authorization": f"Bearer {self._key}"} if self._key else None,
+            headers=self._headers(),
             timeout=httpx.Timeout(limit_s, connect=min(CONNECT_S, limit_s)),
             # No bound of connections: the callers' slots are one already. A request that is ended
             # while its connection is being given back keeps it for good, and with a bound of the
@@ -74,6 +76,11 @@ class Client:
             ),
             trust_env=not here,
         )
+
+    def _headers(self) -> dict[str, str]:
+        # Not compressed: what is compressed comes late, and its truncation goes unnoticed.
+        key = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        return {"Accept-Encoding": "identity", **key}
 
     async def close(self) -> None:
         """Close the connections."""
@@ -126,12 +133,14 @@ class Client:
         except (TimeoutError, httpx.TimeoutException) as error:
             raise _Again(f"no complete answer within {limit}") from error
         except httpx.ConnectError as error:
-            raise _Again(f"can't connect ({one_line(str(error))})", unreachable=True) from error
+            raise _Again(
+                f"can't connect ({self.said.line(str(error))})", unreachable=True
+            ) from error
         except httpx.TransportError as error:
-            said = one_line(f"{type(error).__name__}: {error}")
+            said = self.said.line(f"{type(error).__name__}: {error}")
             raise _Again(f"the connection broke, the answer is truncated ({said})") from error
-        except httpx.RequestError as error:
-            raise SynthesisError(f"{self.where}: {one_line(str(error))}") from error
+        except (httpx.RequestError, httpx.InvalidURL) as error:
+            raise SynthesisError(f"{self.where}: {self.said.line(str(error))}") from error
 
     async def _post(self, post: Post, *sinks: Sink) -> Answer:
         url = httpx.URL(post.url)
@@ -139,23 +148,23 @@ class Client:
             async with self._http.stream("POST", url, **post.arguments()) as response:
                 if "location" not in response.headers or not 300 <= response.status_code < 400:
                     return await self._receive(response, *sinks)
-                url = _redirect(response)
+                url = self._redirect(response)
         raise SynthesisError(f"{self.where}: more than {REDIRECTS} redirects")
 
     async def _receive(self, response: httpx.Response, *sinks: Sink) -> Answer:
         if response.is_success:
             return await self._read(response, *sinks)
-        said = self._keyless((await _beginning(response, 4 * EXTRACT)).decode("utf-8", "replace"))
-        status = response.status_code
-        reason = f"HTTP {status} {response.reason_phrase}: {one_line(said) or '(no body)'}"
-        if status in RETRIED or status >= 500:
+        said = self.said.beginning(await _beginning(response, SHOWN_OF))
+        status = f"HTTP {response.status_code} {self.said.line(response.reason_phrase, 100)}"
+        reason = f"{status}: {said or '(no body)'}"
+        if response.status_code in RETRIED or response.status_code >= 500:
             raise _Again(reason, _retry_after(response.headers.get("retry-after")))
         raise SynthesisError(f"{self.where}: {reason}")
 
     async def _read(self, response: httpx.Response, *sinks: Sink) -> Answer:
         """The whole of a good answer, shown to ``sinks`` while it comes."""
-        answer = begun(response.headers)
-        events = Events(answer, self._keyless) if answer.media_type == EVENTS else None
+        answer = begun(response.headers, self.said)
+        events = Events(answer, self.said) if answer.media_type == EVENTS else None
         for sink in sinks:
             sink.start(answer)
         size = 0
@@ -173,9 +182,16 @@ class Client:
             raise SynthesisError(f"{self.where}: {error}") from error
         return answer
 
-    def _keyless(self, said: str) -> str:
-        """What a server said without the key: some quote the one that they refuse."""
-        return said.replace(self._key, "***") if self._key else said
+    def _redirect(self, response: httpx.Response) -> httpx.URL:
+        old, status = response.url, response.status_code
+        new = old.join(response.headers["location"])
+        if status == 303 or (new.scheme, new.host, new.port) != (old.scheme, old.host, old.port):
+            raise SynthesisError(
+                f"{bare(str(old))}: HTTP {status} redirect to {bare(self.said.hide(str(new)))}, "
+                "which is not followed; "
+                "give the final address as url"
+            )
+        return new
 
 
 def _take(data: bytes, answer: Answer, *sinks: Sink) -> None:
@@ -192,18 +208,6 @@ async def _beginning(response: httpx.Response, limit: int) -> bytes:
         if len(data) > limit:
             break
     return bytes(data)
-
-
-def _redirect(response: httpx.Response) -> httpx.URL:
-    old, status = response.url, response.status_code
-    new = old.join(response.headers["location"])
-    if status == 303 or (new.scheme, new.host, new.port) != (old.scheme, old.host, old.port):
-        raise SynthesisError(
-            f"{bare(str(old))}: HTTP {status} redirect to {bare(str(new))}, "
-            "which is not followed; "
-            "give the final address as url"
-        )
-    return new
 
 
 def _retry_after(value: str | None) -> float | None:

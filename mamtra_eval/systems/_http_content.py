@@ -11,8 +11,8 @@ from mamtra_eval import audio
 from mamtra_eval.errors import SynthesisError
 from mamtra_eval.systems import Request
 from mamtra_eval.systems._http_answer import Answer
-from mamtra_eval.systems._http_options import one_line
 from mamtra_eval.systems._http_pcm import decode_pcm
+from mamtra_eval.systems._http_said import Said
 from mamtra_eval.systems._http_shapes import CROSS_LINGUAL, ROUTES, SHAPES, ZERO_SHOT, route_of
 
 MEDIA_TYPES = {".wav": "wav", ".flac": "flac", ".ogg": "ogg", ".mp3": "mpeg"}
@@ -96,21 +96,20 @@ def _data_url(data: bytes, media_type: str) -> str:
     return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
-def decode(answer: Answer, options: dict[str, Any], name: str) -> audio.Clip:
+def decode(answer: Answer, options: dict[str, Any], name: str, said: Said) -> audio.Clip:
     """The clip in an answer; SynthesisError shows how the answer begins if it is none."""
     if options["response_format"] == "pcm":
-        return decode_pcm(answer, options["pcm_rate_hz"], name)
+        return decode_pcm(answer, options["pcm_rate_hz"], name, said)
     data, wanted = bytes(answer.data), options["response_format"]
     if wanted and answer.container not in (None, wanted):
         raise SynthesisError(f"{name}: {wanted} was asked for, the server sends {answer.container}")
     try:
-        return audio.read_bytes(_mend_wav(data), name)
+        return audio.read_bytes(_mend_wav(data, name), name)
     except audio.AudioError as error:
-        begins = one_line(data[:80].decode("utf-8", "replace"))
-        raise SynthesisError(f"{error}; {len(data)} bytes, beginning {begins!r}") from error
+        raise SynthesisError(f"{error}; {len(data)} bytes, {said.reason(data)}") from error
 
 
-def _mend_wav(data: bytes) -> bytes:
+def _mend_wav(data: bytes, name: str) -> bytes:
     """WAV with the size of its samples checked: libsndfile reads what is there of a truncated one.
 
     Servers that stream don't know the size and write a huge one, or 0, which is mended.
@@ -123,7 +122,7 @@ def _mend_wav(data: bytes) -> bytes:
         held = len(data) - start - 8
         if data[start : start + 4] == b"data":
             if held < size < PLAUSIBLE_BYTES:
-                raise audio.AudioError(f"truncated WAV: {held} of {size} bytes of samples")
+                raise audio.AudioError(f"{name}: truncated WAV: {held} of {size} bytes of samples")
             if size == 0:
                 return data[: start + 4] + struct.pack("<I", held) + data[start + 8 :]
             return data

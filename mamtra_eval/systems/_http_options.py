@@ -21,6 +21,10 @@ from mamtra_eval.systems import _http_shapes
 LEAST = {"timeout_s": 0.001, "total_timeout_s": 0.001, "retries": 0, "concurrency": 1}
 EXTRACT = 300
 
+MODELS_TOKEN = re.compile("(bos|eos|pad|unk|mask|sep|cls|stop|start|end)_?token", re.IGNORECASE)
+KEY_OPTION = "api_key_env"
+"""Named like a secret, it is where to find one."""
+
 SECRET_WORDS = {"key", "pass", "passwd", "pwd", "auth", "authorization", "bearer", "jwt", "sig"}
 SECRET_ENDINGS = (
     "apikey", "accesskey", "secretkey", "subscriptionkey", "token", "secret", "password",
@@ -54,7 +58,9 @@ def refuse_secrets(url: str) -> None:
         )
     for part in re.split("[?&;#]", url)[1:]:
         name = unquote_plus(part.partition("=")[0])
-        if _is_secret(name):
+        if name == KEY_OPTION:
+            _check_variable(unquote_plus(part.partition("=")[2]))
+        elif _is_secret(name):
             raise UserError(
                 f"the parameter {one_line(name, 40)!r} of the address looks like a secret, and "
                 "addresses are written into run folders and reports",
@@ -62,6 +68,11 @@ def refuse_secrets(url: str) -> None:
                 fix="Put it into an environment variable and name that instead: api_key_env=NAME "
                 "(sent as a bearer token).",
             )
+    query = url.partition("#")[0].partition("?")[2]
+    for part in query.split("&"):
+        name, _, value = part.partition("=")
+        if name == "extra":
+            _read_extra(unquote_plus(value))
 
 
 def bare(url: str) -> str:
@@ -75,6 +86,7 @@ def read_key(variable: str | None) -> str | None:
     """The key in an environment variable; UserError if there is none that can be sent."""
     if not variable:
         return None
+    _check_variable(variable)
     key = os.environ.get(variable, "").strip()
     # The key itself is never shown, whatever is wrong with it.
     if not key or not key.isascii() or not key.isprintable():
@@ -84,6 +96,16 @@ def read_key(variable: str | None) -> str | None:
             fix=f"export {variable}=…",
         )
     return key
+
+
+def _check_variable(name: str) -> None:
+    """UserError for what names no variable, and so may be the key itself: it is not shown."""
+    if name and not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", name):
+        raise UserError(
+            f"{KEY_OPTION} holds no name of an environment variable",
+            where="system http",
+            fix=f"Put the key into a variable, and give that one's name: {KEY_OPTION}=NAME.",
+        )
 
 
 def one_line(text: str, limit: int = EXTRACT) -> str:
@@ -124,6 +146,22 @@ def _is_secret(name: str) -> bool:
     )
 
 
+def _is_secret_field(name: str, value: object) -> bool:
+    """Whether a field of a request is a secret; a model's tokens (``eos_token``) are none."""
+    if value is None or isinstance(value, bool) or name.lower() == "code":
+        return False
+    if "token" in name.lower() and (MODELS_TOKEN.fullmatch(name) or not _holds_text(value)):
+        return False
+    return _is_secret(name)
+
+
+def _holds_text(value: object) -> bool:
+    """Whether there is any text in a value of JSON: numbers (``min_token_ratio``) are no secret."""
+    if isinstance(value, dict):
+        return any(map(_holds_text, value.values()))
+    return any(map(_holds_text, value)) if isinstance(value, list) else isinstance(value, str)
+
+
 def _speed(value: str | None) -> float | None:
     try:
         return None if value is None else float(value)
@@ -161,15 +199,35 @@ def _rate(options: dict[str, Any]) -> int | None:
 
 
 def _extra(value: str | None, form: bool) -> dict[str, Any]:
-    try:
-        extra = json.loads(value or "{}")
-    except ValueError:
-        extra = None
-    if not isinstance(extra, dict):
-        raise UserError(f"option extra of http is {value!r}", fix='Give a JSON object: {"a": 1}')
-    if form and not all(isinstance(each, str | int | float) for each in extra.values()):
+    extra = _read_extra(value)
+    if extra is None:
+        raise UserError("option extra of http is no JSON object", fix='Give one: {"a": 1}')
+    odd = [name for name, each in extra.items() if not isinstance(each, str | int | float)]
+    if form and odd:
         raise UserError(
-            f"option extra of http is {value!r}, which no form can hold",
+            f"option extra of http holds what no form can hold: {one_line(', '.join(odd), 80)}",
             fix='Give texts and numbers only: {"a": 1}',
         )
     return extra
+
+
+def _read_extra(value: str | None) -> dict[str, Any] | None:
+    """The object, or None if it is none; UserError for a secret in it, which it doesn't show."""
+    try:
+        extra = json.loads(value or "{}", object_pairs_hook=_without_secrets)
+    except (ValueError, RecursionError):
+        return None
+    return extra if isinstance(extra, dict) else None
+
+
+def _without_secrets(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    for name, value in pairs:
+        if _is_secret_field(name, value):
+            raise UserError(
+                f"the field {one_line(name, 40)!r} of option extra looks like a secret, and "
+                "options are written into run folders and reports",
+                where="system http",
+                fix="Put it into an environment variable and name that instead: api_key_env=NAME "
+                "(sent as a bearer token).",
+            )
+    return dict(pairs)

@@ -1,6 +1,7 @@
 """Samples without a header: 16 bits, little-endian, mono, of a rate that is known or was told.
 
-Any bytes can be read so, an error page too. Refused is therefore what calls itself text, and what
+Any bytes can be read so, an error page too. Refused is therefore what calls itself text, what
+calls itself another codec's, what
 begins like a file with a header or with nothing but readable characters, as speech never does.
 """
 
@@ -14,20 +15,27 @@ from mamtra_eval import audio
 from mamtra_eval.audio import Clip
 from mamtra_eval.errors import SynthesisError
 from mamtra_eval.systems._http_answer import EVENTS, Answer
-from mamtra_eval.systems._http_options import one_line
+from mamtra_eval.systems._http_said import Said, is_text
 
 LOOKED_AT = 64
 """Bytes that are looked at before anything is taken for samples; 1.3 ms at 24 kHz."""
 
 TEXT = ("text/", "application/json", "application/xml", "application/problem+json")
+OTHERS = (
+    "aac", "aacp", "basic", "flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "ogg", "opus", "pcma",
+    "pcmu", "vorbis", "vnd.wave", "wav", "wave", "webm",
+)  # fmt: skip
+"""Subtypes of ``audio/`` that are another codec's or container's. Servers of all shapes say
+``audio/pcm``, or nothing at all."""
+
 FILES = (b"RIFF", b"fLaC", b"OggS", b"ID3")
 
 
-def decode_pcm(answer: Answer, given_hz: int | None, name: str) -> Clip:
+def decode_pcm(answer: Answer, given_hz: int | None, name: str, said: Said | None = None) -> Clip:
     """The clip of a whole answer; SynthesisError if it is none, truncated or empty."""
     data = bytes(answer.data)
     rate_hz = checked_rate(answer, given_hz, name)
-    refuse_others(answer, data[:LOOKED_AT], name)
+    refuse_others(answer, data, name, said or Said())
     if not data:
         raise SynthesisError(f"{name}: holds no samples (0 bytes)")
     if len(data) % 2:
@@ -55,17 +63,26 @@ def checked_rate(answer: Answer, given_hz: int | None, name: str) -> int:
     return rate_hz
 
 
-def refuse_others(answer: Answer, first: bytes, name: str) -> None:
-    """SynthesisError if what begins with ``first`` is no headerless audio."""
-    readable = len(first) >= 4 and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in first)
-    text = answer.media_type != EVENTS and answer.media_type.startswith(TEXT)
-    if text or readable:
-        begins = one_line(first.decode("utf-8", "replace"))
-        raise SynthesisError(f"{name}: no audio, beginning {begins!r}")
-    if first.startswith(FILES):
+def refuse_others(answer: Answer, data: bytes, name: str, said: Said) -> None:
+    """SynthesisError if what begins with ``data`` is no headerless audio."""
+    if reads_as_text(answer, data):
+        raise SynthesisError(f"{name}: no audio, {said.reason(data)}")
+    major, _, minor = answer.media_type.partition("/")
+    if major in ("image", "video") or (major == "audio" and minor.removeprefix("x-") in OTHERS):
+        raise SynthesisError(
+            f"{name}: pcm was asked for, the server sends {answer.media_type}; "
+            "take another response_format"
+        )
+    if data.startswith(FILES):
         raise SynthesisError(
             f"{name}: a file with a header, where pcm was asked for; take another response_format"
         )
+
+
+def reads_as_text(answer: Answer, data: bytes) -> bool:
+    """Whether an answer calls itself text, or its beginning is."""
+    called = answer.media_type != EVENTS and answer.media_type.startswith(TEXT)
+    return called or is_text(data[:LOOKED_AT])
 
 
 class PcmPieces:
@@ -84,15 +101,25 @@ class PcmPieces:
         """An answer begins; only while no clip was given can it be another one."""
         self._answer = answer
         self._pending = bytearray()
+        self._text = False
         self.samples = 0
 
     def take(self, data: bytes) -> None:
-        """The next bytes; SynthesisError if they are no audio, or too much of it."""
+        """The next bytes; SynthesisError if they are no audio, or too much of it.
+
+        Of text nothing is handed over: it is refused as a whole, when all of its reason is there.
+        """
+        if self._text:
+            return
         self._pending += data
         if not self.begun:
             if len(self._pending) < LOOKED_AT:
                 return
-            refuse_others(self._answer, bytes(self._pending[:LOOKED_AT]), self._name)
+            first = bytes(self._pending[:LOOKED_AT])
+            self._text = reads_as_text(self._answer, first)
+            if self._text:
+                return
+            refuse_others(self._answer, first, self._name, Said())
         rate_hz = checked_rate(self._answer, self._given_hz, self._name)
         usable = len(self._pending) - len(self._pending) % 2
         if usable:

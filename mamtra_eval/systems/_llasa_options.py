@@ -26,7 +26,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "temperature": (0.01, 10.0), "top_p": (0.0, 1.0), "top_k": (0, 200_000),
     "repetition_penalty": (0.1, 10.0), "max_length": (16, 131_072),
 }  # fmt: skip
-FETCH = "huggingface-cli download HKUSTAudio/Llasa-1B --local-dir FOLDER"
+FETCH = "hf download HKUSTAudio/Llasa-1B --local-dir FOLDER"
 
 
 @dataclass(frozen=True)

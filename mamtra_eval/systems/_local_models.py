@@ -40,7 +40,7 @@ class Model(NamedTuple):
 
     def find(self, given: str | None, system: str) -> Path:
         """Its folder; MissingExtra if it is not here, or not all of it."""
-        fetch = f"huggingface-cli download {self.hub}"
+        fetch = f"hf download {self.hub}"
         fix = f"Where there is a network: {fetch} --local-dir FOLDER ; then {system}:{self.option}="
         if given:
             folder = Path(given).expanduser().absolute()

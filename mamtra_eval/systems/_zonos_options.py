@@ -15,7 +15,7 @@ from mamtra_eval.registry import read_options
 
 MODEL_VARIABLE = "ZONOS_MODEL"
 CONFIGURATION, WEIGHTS = "config.json", "model.safetensors"
-FETCH = "huggingface-cli download Zyphra/Zonos-v0.1-transformer --local-dir FOLDER"
+FETCH = "hf download Zyphra/Zonos-v0.1-transformer --local-dir FOLDER"
 FRAMES_PER_S = 86
 """As the package counts: 44100 Hz / 512 samples are 86.13."""
 COMPILED = ("auto", "true", "false")

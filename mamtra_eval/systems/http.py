@@ -47,7 +47,7 @@ judged. There is no further attempt once a piece was handed over.
 Keep ``total_timeout_s`` below the run's ``execution.timeout_s`` (300): there, a worker that shows
 no clip for so long is ended. Address and options are recorded with the run; an address that holds
 a user, a password or a parameter named like a secret (``key``, ``token``, ``signature``, …) is
-refused.
+refused, and so is such a name within ``extra``. A key that a server quotes is not shown.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ import random
 import threading
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future, as_completed
+from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any, TypeVar
 from urllib.parse import unquote_plus
@@ -187,10 +188,23 @@ class Http(System):
 
     async def _speak(self, request: Request) -> audio.Clip:
         asked = post(request, self.options)
-        async with self._slots:
-            dice = random.Random(request.seed)  # noqa: S311 -- jitter
-            answer = await self._client.fetch(asked, dice)
-        return await asyncio.to_thread(decode, answer, self.options, self._name(answer))
+        with self._hiding():
+            async with self._slots:
+                dice = random.Random(request.seed)  # noqa: S311 -- jitter
+                answer = await self._client.fetch(asked, dice)
+            return await self._decode(answer)
+
+    async def _decode(self, answer: Answer) -> audio.Clip:
+        name, said = self._name(answer), self._client.said
+        return await asyncio.to_thread(decode, answer, self.options, name, said)
+
+    @contextmanager
+    def _hiding(self) -> Iterator[None]:
+        """No failure leaves with the key in it, whatever part of an answer it shows."""
+        try:
+            yield
+        except SynthesisError as error:
+            raise SynthesisError(self._client.said.hide(str(error))) from None
 
     def _name(self, answer: Answer) -> str:
         return f"{self._client.where}: answer of type {answer.kind}"
@@ -198,18 +212,17 @@ class Http(System):
     async def _stream(self, request: Request, to: SimpleQueue[audio.Clip | None]) -> None:
         asked = post(request, self.options)
         pieces = self._pieces(to)
-        async with self._slots:
-            dice = random.Random(request.seed)  # noqa: S311 -- jitter
-            answer = await self._client.fetch(asked, dice, pieces)
-        # Whatever was handed over, the whole is checked as a clip of ``speak`` is.
-        name = self._name(answer)
-        whole = await asyncio.to_thread(decode, answer, self.options, name)
+        with self._hiding():
+            async with self._slots:
+                dice = random.Random(request.seed)  # noqa: S311 -- jitter
+                answer = await self._client.fetch(asked, dice, pieces)
+            # Whatever was handed over, the whole is checked as a clip of ``speak`` is.
+            whole = await self._decode(answer)
         if not pieces.begun:
             to.put(whole)
         elif pieces.samples != len(whole.samples):
-            raise SynthesisError(
-                f"{name}: {pieces.samples} samples in pieces, {len(whole.samples)} in the whole"
-            )
+            counts = f"{pieces.samples} samples in pieces, {len(whole.samples)} in the whole"
+            raise SynthesisError(f"{self._name(answer)}: {counts}")
 
     def _pieces(self, to: SimpleQueue[audio.Clip | None]) -> Pieces | PcmPieces:
         if self.options["response_format"] == "pcm":

@@ -14,6 +14,7 @@ def _samples(mini: Path, *names: str) -> list[audio.Samples]:
     return [audio.read(mini / "recordings" / f"{name}.flac").samples for name in names]
 
 
+@pytest.mark.slow
 def test_transcripts_do_not_depend_on_what_was_heard_before(mini: Path) -> None:
     clips = _samples(mini, "awb-001", "slt-001", "rms-001", "kal16-001", "slt-002", "awb-002")
     fresh = [PocketSphinx().transcribe(clip, "en").text for clip in clips]

@@ -214,6 +214,21 @@ def test_kinds_of_failure_and_a_second_opinion_are_shown(sample, show):
     opened.quiet()
 
 
+def test_the_papers_table_has_its_notes_below(sample, show):
+    data = sample.build(2, 4)
+    names = [system["name"] for system in data["systems"]]
+    data["paper"] = {
+        "titles": ["RTF", "GFLOP a token"],
+        "rows": [[name, "0.13", "0.02"] for name in names],
+        "notes": ["RTF: a note.", "Not in this run: NMOS."],
+    }
+    opened = show(data)
+    told = opened.page.locator("#leaderboard").inner_text()
+    assert told.index("The paper's table") < told.index("RTF: a note.") < told.index("Not in this")
+    assert "[object" not in opened.page.locator("body").inner_text()
+    opened.quiet()
+
+
 def test_theme_can_be_chosen(sample, show):
     opened = show(sample.build(2, 3), scheme="light")
     page, colour = opened.page, "getComputedStyle(document.body).backgroundColor"

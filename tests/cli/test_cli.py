@@ -207,6 +207,7 @@ def test_a_preset_runs_with_overrides(cli: Cli, mini: Path, tmp_path: Path) -> N
     assert "limit: 2" in (tmp_path / "run" / "run.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_leaderboards_of_two_runs_apart(cli: Cli, make_list: MakeList, tmp_path: Path) -> None:
     meta = make_list(2)
     for run in ("a", "b"):
@@ -244,6 +245,7 @@ def test_testset_check_finds_unreadable_recordings(
     assert "prompt.wav" in done.stderr
 
 
+@pytest.mark.slow
 def test_odd_audio_never_ends_a_run(cli: Cli, make_list: MakeList, tmp_path: Path) -> None:
     meta = make_list(6)
     wavs = tmp_path / "odd"
@@ -331,6 +333,7 @@ def test_missing_weights_refuse_the_run_instead_of_dropping_the_metric(
     assert "pip install --no-deps resemblyzer==0.1.4" in done.stderr
 
 
+@pytest.mark.slow
 def test_what_is_left_out_is_said(cli: Cli, make_list: MakeList) -> None:
     meta = make_list(1)
     plain = meta.parent / "plain.lst"

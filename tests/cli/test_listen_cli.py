@@ -28,6 +28,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 def test_from_a_run_to_its_leaderboard(cli, bundle: Path, tmp_path: Path):
     run = tmp_path / "run"
     run.mkdir()

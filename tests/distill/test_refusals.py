@@ -13,6 +13,8 @@ from mamtra_eval.distill import state, train
 from mamtra_eval.errors import UserError
 from mamtra_eval.models import checkpoint
 
+pytestmark = pytest.mark.slow
+
 STUDENT = {"ratio": "1:1"}
 
 

@@ -25,6 +25,8 @@ from mamtra_eval.errors import UserError
 from mamtra_eval.models import checkpoint
 from mamtra_eval.models.sequences import read_examples
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parent.parent.parent
 STUDENT = {"ratio": "1:1"}
 

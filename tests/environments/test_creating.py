@@ -43,6 +43,7 @@ def _until(done: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_and_made_again(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = place / "envs" / "tiny"
     monkeypatch.setenv("SMALL_PIP", "hang")

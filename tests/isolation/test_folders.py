@@ -44,7 +44,8 @@ def test_a_folder_left_behind_is_swept_and_one_in_use_is_not(base: Path) -> None
     code = (
         "import sys, os; from pathlib import Path; from mamtra_eval.isolation import folders\n"
         "folders.MEMORY, folders.ROOM = Path(sys.argv[1]), 1\n"
-        "folder, _ = folders.make(); (folder / '5.f32').write_bytes(b'x'); print(folder)\n"
+        "folder, _ = folders.make(); (folder / '5.f32').write_bytes(b'x')\n"
+        "print(folder, flush=True)\n"
         "os._exit(9)\n"
     )
     done = subprocess.run(

@@ -130,6 +130,7 @@ def analysed(tmp_path_factory):
     return found
 
 
+@pytest.mark.slow
 def test_a_pilot_is_read_as_it_is_written(analysed):
     folder, own = analysed["mos"]
     pilot = spreads.of_pilot(folder, kinds.find("mos"))

@@ -18,6 +18,8 @@ from mamtra_eval.metrics.wer import count_edits
 from mamtra_eval.reader import RunReader
 from mamtra_eval.store import Store
 
+pytestmark = pytest.mark.slow
+
 ITEM = Item("u", "text", Path("u.wav"))
 
 

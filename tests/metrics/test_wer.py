@@ -71,6 +71,7 @@ def _rate(readings: list[Reading]) -> float:
     return sum(r.counts["errors"] for r in readings) / sum(r.counts["words"] for r in readings)
 
 
+@pytest.mark.slow
 def test_good_speech_is_understood_and_noise_is_not(mini: Path, tmp_path: Path) -> None:
     rows = [line.split("|") for line in (mini / "meta.lst").read_text().splitlines()[:16]]
     metric = registry.create("metrics", "wer", {})

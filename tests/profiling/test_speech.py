@@ -54,6 +54,7 @@ def test_an_endpoint_that_does_not_answer_is_rows_that_say_so(
     assert "Remarks" in profile.render((session,))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "times"), [("broken", 2), ("pieces", 1)])
 def test_what_failed_is_asked_again_and_what_did_not_is_not(
     path: str, times: int, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

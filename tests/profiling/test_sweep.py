@@ -32,6 +32,8 @@ from mamtra_eval.reader import RunReader
 from mamtra_eval.report import profile
 from mamtra_eval.store import Store
 
+pytestmark = pytest.mark.slow
+
 RULES = Rules(runs=2, seconds=0, limit_s=0.2, warm_up_runs=1, warm_up_s=0)
 SMALL = Sweep(contexts=(16, 32), streams=(1,), timing=Timing(rules=RULES, steps=4),
               parts=("flops", "memory", "time"), allow_busy=True)  # fmt: skip

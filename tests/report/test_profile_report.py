@@ -142,6 +142,7 @@ def test_load_and_speech_have_tables() -> None:
     assert "| teacher | closed | 4 | 0.900 [0.800, 1.000]" in text[text.index("### Under load") :]
 
 
+@pytest.mark.slow
 def test_plots_are_drawn_and_the_same_each_time(tmp_path: Path) -> None:
     path = profile.of_folder(tmp_path, sessions())
     assert path == tmp_path / profile.FILE

@@ -191,7 +191,7 @@ def test_the_model_is_given_or_named_by_the_environment(
 ) -> None:
     without = {name: value for name, value in places.items() if name != "model"}
     monkeypatch.delenv(options_of.MODEL_VARIABLE, raising=False)
-    with pytest.raises(MissingExtra, match=r"download FunAudioLLM/CosyVoice2-0\.5B"):
+    with pytest.raises(MissingExtra, match=r"hf download FunAudioLLM/CosyVoice2-0\.5B"):
         system_of(without)
     monkeypatch.setenv(options_of.MODEL_VARIABLE, places["model"])
     assert system_of(without).settings.model == Path(places["model"])

@@ -29,6 +29,7 @@ def test_identity_is_what_decides_the_clips():
         ({"url": "http://h/", "prompt": "file"}, "prompt"),
         ({"url": "http://h/", "speed": "fast"}, "speed"),
         ({"url": "http://h/", "extra": "[1]"}, "extra"),
+        ({"url": "http://h/", "api_key_env": "sk-u:pass"}, "no name of an environment variable"),
         ({"url": "http://h/", "timeout_s": 0}, "timeout_s"),
         ({"url": "http://h/", "timeout_s": "nan"}, "timeout_s"),
         ({"url": "http://h/", "retries": -1}, "retries"),

@@ -18,6 +18,7 @@ from mamtra_eval.errors import SynthesisError
 from mamtra_eval.systems._http_answer import Answer, begun
 from mamtra_eval.systems._http_events import EventError, Events
 from mamtra_eval.systems._http_pcm import LOOKED_AT, PcmPieces, decode_pcm
+from mamtra_eval.systems._http_said import Said
 
 RATE_HZ = 24000
 
@@ -63,6 +64,15 @@ def test_full_scale_and_order_of_bytes() -> None:
         ("(none)", b"Internal Server Error", "beginning 'Internal Server Error'"),
         ("(none)", b"RIFF\x00\x00\x00\x00WAVE", "a file with a header"),
         ("audio/pcm", b"fLaC\x00\x00", "a file with a header"),
+        *(
+            (f"audio/{name}", b"\x00\x01" * 50, f"the server sends audio/{name}")
+            for name in ("mpeg", "aac", "ogg", "opus", "flac", "basic", "wav", "x-wav")
+        ),
+        ("Audio/MPEG; rate=24000", b"\x00\x01" * 50, "the server sends audio/mpeg"),
+        ("audio/pcm", "Ошибка сервера: недоступно".encode() * 5, "beginning 'Ошибка сервера"),
+        ("(none)", ("服务器内部错误,请稍后再试。" * 3).encode()[:116], "beginning '服务器内部错误"),
+        ("audio/pcm", "<html>Störung</html>".encode("utf-16"), "beginning '<html>Störung</html>'"),
+        ("audio/pcm", b"\xfe\xff" + "<html></html>".encode("utf-16-be"), "beginning '<html>"),
     ],
 )
 def test_what_is_no_pcm_is_refused(kind: str, data: bytes, words: str) -> None:
@@ -70,10 +80,22 @@ def test_what_is_no_pcm_is_refused(kind: str, data: bytes, words: str) -> None:
         decode_pcm(Answer(kind, data=bytearray(data)), RATE_HZ, "test")
 
 
-def test_text_is_refused_before_any_piece() -> None:
-    with pytest.raises(SynthesisError, match="no audio, beginning 'x"):
-        taken(b"x" * LOOKED_AT, [])
-    assert taken(b"x" * (LOOKED_AT - 1), []) == []
+@pytest.mark.parametrize("size", [LOOKED_AT - 1, LOOKED_AT, 300])
+def test_text_is_refused_as_a_whole_and_no_piece_of_it_comes(size: int) -> None:
+    text = b"x" * size
+    assert taken(text, [10, 64, 100]) == []
+    with pytest.raises(SynthesisError, match=f"no audio, beginning 'x{{{size}}}'"):
+        decode_pcm(Answer("audio/pcm", data=bytearray(text)), RATE_HZ, "test")
+
+
+@pytest.mark.parametrize("kind", ["(none)", "audio/pcm", "audio/L16", "application/octet-stream"])
+@pytest.mark.parametrize("first", [-257, -2, 0, 3, 60, 12000])
+@pytest.mark.parametrize("scale", [0, 1, 100, 8000])
+def test_samples_are_not_taken_for_text(kind: str, first: int, scale: int) -> None:
+    noise = np.random.default_rng(0).standard_normal(200) * scale
+    values = np.concatenate([[first], noise]).astype("<i2")
+    clips = taken(values.tobytes(), [70], Answer(kind))
+    assert np.array_equal(np.concatenate([clip.samples for clip in clips]), values / 32768)
 
 
 def test_hours_of_pcm_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,14 +147,15 @@ DONE = b'data: {"type": "speech.audio.done", "usage": {}}\n\n'
 @given(
     st.lists(st.binary(max_size=40), max_size=6),
     st.lists(st.integers(0, 5000)),
-    st.sampled_from([b"\n", b"\r\n"]),
+    st.sampled_from([b"\n", b"\r\n", b"\r"]),
+    st.sampled_from([b"", b"\xef\xbb\xbf"]),
     st.sampled_from([DONE, b"data: [DONE]\n\n", b"data:[DONE]", DONE + b"data: [DONE]\n\n"]),
 )
 def test_any_cut_of_events_gives_the_same_audio(
-    parts: list[bytes], cuts: list[int], line: bytes, end: bytes
+    parts: list[bytes], cuts: list[int], line: bytes, mark: bytes, end: bytes
 ) -> None:
     other = b': still there\n\nid: 7\nevent: x\ndata: {"type": "x"}\n\n'
-    whole = other + other.join(map(delta, parts)) + end
+    whole = mark + other * bool(cuts) + other.join(map(delta, parts)) + end
     assert events(whole.replace(b"\n", line), cuts) == b"".join(parts)
 
 
@@ -147,7 +170,7 @@ def test_data_of_several_lines_is_one_event() -> None:
 )
 def test_secrets_are_hidden_before_anything_is_cut(event: str, before: int) -> None:
     data = event.format("-" * before + "sk-secret-secret")
-    reader = Events(Answer("text/event-stream"), lambda said: said.replace("sk-secret-secret", "*"))
+    reader = Events(Answer("text/event-stream"), Said("sk-secret-secret"))
     with pytest.raises(EventError) as caught:
         reader.feed(f"data: {data}\n\n".encode())
     assert "sk-" not in str(caught.value)
@@ -182,6 +205,15 @@ def test_rate_and_format_are_kept() -> None:
         (delta(b"a", sample_rate=1) + delta(b"b", sample_rate=2), False, "from 1 to 2 Hz"),
         (delta(b"a", response_format="pcm") + delta(b"b", response_format="wav"), False,
          "from pcm to wav"),
+        (b'event: error\ndata: {"message": "no room", "code": 500}\n\n', True, "error: no room"),
+        (b'event: error\ndata: {"type": "x", "message": "no room"}\n\n', True, "error: no room"),
+        (b"event: error\ndata: no room\n\n", True, "error: no room"),
+        (b'data: {"error": {"message": "voice", "status": 400}}\n\n', False, "error: voice"),
+        (b'data: {"error": "voice", "status_code": "422"}\n\n', False, "error: voice"),
+        (b'data: {"error": {"message": "busy", "type": "invalid_request_error", "code": 429}}\n\n',
+         True, "error: busy"),
+        (b'data: {"error": {"message": "voice", "type": "invalid_request_error"}}\n\n', False,
+         "error: voice"),
         (chunk(b"RIFF", format="wav"), False, "take response_format=pcm"),
     ],
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ SECRET_URLS = [
         )
     ),
     f"http://h/p?a=1;token={SECRET}",
+    f"http://h/p?api_key_env={SECRET}-live",
+    f"http://h/p?extra=%7B%22token%22%3A+%22{SECRET}%22%7D",
 ]  # fmt: skip
 
 
@@ -38,6 +41,37 @@ def test_an_address_with_a_secret_is_refused_without_showing_it(url: str) -> Non
         http.create({"url": url})
     assert SECRET not in str(caught.value)
     assert "api_key_env=NAME" in str(caught.value) or "http://HOST:PORT" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"api_key": SECRET}, {"token": SECRET}, {"a": {"b": [{"accessToken": SECRET}]}},
+        {"auth": {"value": SECRET}}, {"password": 7}, {"token": [SECRET]},
+    ],
+)  # fmt: skip
+def test_a_secret_in_extra_is_refused_without_showing_it(extra: dict[str, Any]) -> None:
+    text = json.dumps(extra)
+    twice = text.replace("{", '{"token": "' + SECRET + '", "token": 1, ', 1)
+    for each in (text, twice):
+        with pytest.raises(UserError, match="looks like a secret") as caught:
+            http.create({"url": "http://h/p", "extra": each})
+        assert SECRET not in str(caught.value)
+        assert "api_key_env=NAME" in str(caught.value)
+    for shape in ("openai", "cosyvoice"):
+        with pytest.raises(UserError) as caught:  # cut short, it is no JSON
+            http.create({"url": "http://h", "shape": shape, "extra": text[:-1]})
+        assert SECRET not in str(caught.value)
+
+
+def test_other_fields_stay_in_extra() -> None:
+    extra = {
+        "max_tokens": 5, "tokens": ["a"], "max_new_tokens": 9, "min_token_text_ratio": 2.0,
+        "stop_token_ids": [1, 2], "eos_token": "</s>", "language_code": "en", "code": "en",
+        "auth": None, "use_token": True, "nested": {"author": "x"},
+    }  # fmt: skip
+    made = http.create({"url": "http://h/p", "extra": json.dumps(extra)})
+    assert made.identity([])["extra"] == extra
 
 
 @pytest.mark.parametrize(
@@ -55,7 +89,9 @@ def test_two_targets_of_one_address_are_refused_for_the_secret_first() -> None:
     assert SECRET not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", [f"http://u:{SECRET}@h/p", f"http://h/p?api_key={SECRET}"])
+@pytest.mark.parametrize("url", [f"http://u:{SECRET}@h/p", f"http://h/p?api_key={SECRET}",
+    f"http://h/p?api_key_env={SECRET}-live", f'http://h/p?extra={{"api_key":"{SECRET}"}}',
+])  # fmt: skip
 @pytest.mark.parametrize("name", ["", "mine="])
 def test_a_secret_never_reaches_a_run_folder(
     cli: Callable[..., Any], make_list: Callable[..., Path], tmp_path: Path, url: str, name: str

@@ -86,7 +86,7 @@ FAILURES = [
     ("cosyvoice", "odd", "truncated: 5759 bytes"),
     ("cosyvoice", "empty", "holds no samples"),
     ("cosyvoice", "html", "no audio, beginning '<html>"),
-    ("cosyvoice", "text", "no audio, beginning '{\"detail"),
+    ("cosyvoice", "text", "no audio, the server says: out of memory"),
     ("cosyvoice", "file", "a file with a header"),
 ]
 

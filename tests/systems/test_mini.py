@@ -111,6 +111,7 @@ def test_what_one_request_does_wrong_is_that_clips_failure_alone(
         assert [*wrong][index - 1] in str(made[index])
 
 
+@pytest.mark.slow
 def test_texts_of_any_length_share_a_batch_as_far_as_memory_goes(
     digits: list[Request], monkeypatch: pytest.MonkeyPatch
 ) -> None:

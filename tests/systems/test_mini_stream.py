@@ -19,6 +19,8 @@ from mamtra_eval.systems._mini_voices import load_codec
 from mamtra_eval.systems.mini import Mini
 from mamtra_eval.torch_threads import torch_threads
 
+pytestmark = pytest.mark.slow
+
 REQUEST = Request("a", "The little house by the river has a red door.", seed=3)
 
 

@@ -273,4 +273,4 @@ def test_a_diagnosis(clone, folders):
     Path(folders["speaker"], _zonos_model.SPEAKER.files[1]).unlink()
     found = {check.name: check for check in zonos.diagnose(folders)}
     assert found["Zonos's speaker network"].state == "absent"
-    assert "huggingface-cli download Zyphra/Zonos" in found["Zonos's speaker network"].fix
+    assert "hf download Zyphra/Zonos" in found["Zonos's speaker network"].fix

@@ -9,6 +9,8 @@ from types import ModuleType
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_student_is_a_valid_run(scripts: dict[str, ModuleType], tmp_path: Path) -> None:
     family = scripts["family"]

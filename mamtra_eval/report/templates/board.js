@@ -135,7 +135,7 @@ function drawLeaderboard() {
   }
   if (data.paper) {
     $("leaderboard").append(h("h3", {}, "The paper's table"), paperTable(),
-      data.paper.notes.map((note) => h("p", { class: "caption" }, note)));
+      ...data.paper.notes.map((note) => h("p", { class: "caption" }, note)));
   }
   const others = data.figures.filter((figure) => !headline.includes(figure));
   if (others.length) {
