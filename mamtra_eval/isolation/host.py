@@ -26,6 +26,8 @@ from mamtra_eval.isolation.messages import (
 from mamtra_eval.isolation.process import Died, Interpreter, Process
 from mamtra_eval.systems import Request, Words
 
+MOST_TIMES = 10
+"""Times the longest time of a clip that several get which may come together."""
 HELLO_S = 180.0
 """Longest time until the other Python has started: it may lie on a slow, cold disk."""
 END_S = 5.0
@@ -115,7 +117,8 @@ class Guest:
             answer = self.process.hear(seconds)
             if answer["type"] == "taken":
                 self.current = self._indices(answer, due)
-                answer = self.process.hear(seconds)
+                # Which of several is being made it does not tell, nor whether they come together.
+                answer = self.process.hear(seconds * min(max(1, len(self.current)), MOST_TIMES))
             if answer["type"] != "result":
                 break
             step = self._step(answer)

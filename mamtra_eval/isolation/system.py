@@ -50,7 +50,7 @@ class Isolated(System):
     def identity(self, requests: Sequence[Request]) -> dict[str, Any]:
         """What the system says of itself there, and the environment unless that is this one.
 
-        An environment that was made from no lock file of ours goes by a hash of what is installed.
+        Beside its lock file it goes by a hash of what is installed: that can be changed afterwards.
         """
         packed = [pack_request(request) for request in requests]
         with self._keeper.demanding("can't say what it is"):
@@ -58,8 +58,11 @@ class Isolated(System):
             answer = guest.ask(self.limits.load_s, "identity", requests=packed)
         identity = dict(answer["identity"])
         if not self.interpreter.same:
-            lock = self.interpreter.lock or answer["distributions"]
-            identity["environment"] = {"name": self.interpreter.name, "lock": lock}
+            identity["environment"] = {
+                "name": self.interpreter.name,
+                "lock": self.interpreter.lock,
+                "distributions": answer["distributions"],
+            }
         return identity
 
     def footprint(self) -> Footprint | None:

@@ -7,12 +7,12 @@ hybrids alike; ``UpstreamEngine`` runs the teacher as the package does, one text
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from mamtra_eval.codecs.cosyvoice2 import Prompt
 from mamtra_eval.models.generate import (
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from mamtra_eval.models.decoder import Decoder
 
 LLM = "llm.pt"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +82,9 @@ class OwnEngine:
 
     def stream(self, ask: Ask) -> Iterator[int]:
         """As they are drawn."""
-        with _half(self.decoder.device, self._autocast):
-            for emitted in stream(self.decoder, [self._item(ask)], self._config):
-                yield emitted.token
+        drawn = stream(self.decoder, [self._item(ask)], self._config)
+        for emitted in _each(drawn, lambda: _half(self.decoder.device, self._autocast)):
+            yield emitted.token
 
     def _item(self, ask: Ask) -> Item:
         from mamtra_eval.models.sequences import zero_shot
@@ -121,15 +123,15 @@ class UpstreamEngine:
         def length(ids: list[int]) -> torch.Tensor:
             return torch.tensor([len(ids)], dtype=torch.int32, device=self._device)
 
-        torch.manual_seed(ask.seed)
-        with _half(self._device, self._autocast):
-            yield from self._llm.inference(
-                text=row(ask.text), text_len=length(ask.text),
-                prompt_text=row(ask.prompt.text), prompt_text_len=length(ask.prompt.text),
-                prompt_speech_token=row(ask.prompt.speech),
-                prompt_speech_token_len=length(ask.prompt.speech),
-                embedding=ask.prompt.inputs["llm_embedding"],
-            )  # fmt: skip
+        tokens = self._llm.inference(
+            text=row(ask.text), text_len=length(ask.text),
+            prompt_text=row(ask.prompt.text), prompt_text_len=length(ask.prompt.text),
+            prompt_speech_token=row(ask.prompt.speech),
+            prompt_speech_token_len=length(ask.prompt.speech),
+            embedding=ask.prompt.inputs["llm_embedding"],
+        )  # fmt: skip
+        dice = _Dice(ask.seed, self._device)
+        yield from _each(iter(tokens), lambda: dice, lambda: _half(self._device, self._autocast))
 
 
 def own(
@@ -163,6 +165,57 @@ def upstream(
             win_size=sampler.window, tau_r=sampler.tau,
         )  # fmt: skip
     return UpstreamEngine(llm, place, autocast)
+
+
+class _Dice:
+    """A state of torch's global generators that holds within its blocks alone.
+
+    Between two tokens of a stream the vocoder draws from them, too.
+    """
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self._seed: int | None = seed
+        self._device = device
+
+    def __enter__(self) -> None:
+        import torch
+
+        self._theirs = self._states()
+        if self._seed is None:
+            self._put(self._own)
+        else:
+            torch.manual_seed(self._seed)
+            self._seed = None
+
+    def __exit__(self, *error: object) -> None:
+        self._own = self._states()
+        self._put(self._theirs)
+
+    def _states(self) -> list[torch.Tensor]:
+        import torch
+
+        on_card = [torch.cuda.get_rng_state(self._device)] if self._device.type == "cuda" else []
+        return [torch.get_rng_state(), *on_card]
+
+    def _put(self, states: list[torch.Tensor]) -> None:
+        import torch
+
+        torch.set_rng_state(states[0])
+        for state in states[1:]:
+            torch.cuda.set_rng_state(state, self._device)
+
+
+def _each(drawn: Iterator[T], *around: Callable[[], AbstractContextManager[object]]) -> Iterator[T]:
+    """The same, each made within fresh contexts that are left before it is handed over."""
+    while True:
+        with ExitStack() as stack:
+            for enter in around:
+                stack.enter_context(enter())
+            try:
+                one = next(drawn)
+            except StopIteration:
+                return
+        yield one
 
 
 def _likeliest(scores: torch.Tensor, _said: list[int], _sampling: int) -> int:

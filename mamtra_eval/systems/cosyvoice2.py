@@ -17,7 +17,8 @@ Options:
 ``text_frontend``   ``wetext`` (default), ``ttsfrd``, ``rules`` (neither of them), ``none``
 ``device``          default: a CUDA device where there is one
 ``kernels``         of Mamba-2 layers: ``auto``, ``torch``, ``fused``
-``batch``           clips whose tokens are decoded together; default 1
+``batch``           pieces whose tokens are decoded together, and clips handed over at a time;
+                    default 1
 
 and those of ``isolation`` (``env``, …). Target: ``cosyvoice2:model=DIR,checkpoint=CKPT``. 24 kHz.
 
@@ -139,8 +140,7 @@ class CosyVoice2(System):
             except SynthesisError as error:
                 yield index, error
         with stage("decoder"):
-            made = iter(self._engine.generate([one for asks in asked.values() for one in asks])
-                        if asked else [])  # fmt: skip
+            made = iter(self._generate([one for asks in asked.values() for one in asks]))
         for index, asks in asked.items():
             spoken = [next(made) for _ in asks]
             try:
@@ -184,6 +184,12 @@ class CosyVoice2(System):
             prompt = self._codec.prompt(request.prompt_audio, request.prompt_text)
             pieces = self._codec.pieces(request.text)
         return [Ask(ids, prompt, request.seed + MORE * n) for n, ids in enumerate(pieces)]
+
+    def _generate(self, asks: list[Ask]) -> list[Generated]:
+        """Tokens of all pieces, at most ``batch`` of them together, of however many texts."""
+        size = self.settings.batch
+        groups = [asks[start : start + size] for start in range(0, len(asks), size)]
+        return [one for group in groups for one in self._engine.generate(group)]
 
     def _voiced(self, asks: list[Ask], spoken: list[Generated], peak: Any) -> Clip:  # noqa: ANN401
         clips = []

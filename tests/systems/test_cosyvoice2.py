@@ -229,3 +229,42 @@ def test_the_packages_loop_gets_what_our_decoder_gets() -> None:
     )
     assert (item.minimum, item.maximum) == (4, 40)
     assert [int(loop.given[name]) for name in ("text_len", "prompt_text_len")] == [2, 2]
+
+
+def test_nothing_of_the_engine_reaches_those_who_take_its_tokens() -> None:
+    """Its half precision and its random numbers are its own, also between two tokens."""
+
+    class Drawing(Loop):
+        def inference(self, **given: Any) -> Iterator[int]:
+            for _ in range(5):
+                half = torch.is_autocast_enabled("cpu")
+                yield int(torch.randint(1000, (1,))) + (1000 if half else 0)
+
+    prompt = Prompt([7], [3], {"llm_embedding": torch.ones(1, 192)})
+    engine = UpstreamEngine(Drawing(), torch.device("cpu"), autocast=True)
+    whole = engine.generate([Ask([1], prompt, seed=4)])[0].tokens
+    torch.manual_seed(9)
+    undisturbed = torch.rand(6)
+    torch.manual_seed(9)
+    streamed, mine = [], [torch.rand(1)]
+    for token in engine.stream(Ask([1], prompt, seed=4)):
+        assert not torch.is_autocast_enabled("cpu")
+        streamed.append(token)
+        mine.append(torch.rand(1))
+    assert streamed == whole
+    assert all(token >= 1000 for token in whole)
+    torch.testing.assert_close(torch.cat(mine), undisturbed)
+
+
+def test_pieces_are_decoded_as_many_at_a_time_as_asked(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = system_of(places, batch="2")
+    system.prepare()
+    seen, generate = [], system._engine.generate
+    monkeypatch.setattr(
+        system._engine, "generate", lambda asks: (seen.append(len(asks)), generate(asks))[1]
+    )
+    clips = dict(system.speak_many([request(places, "Aa.|Bb.|Cc."), request(places, "Dd.|Ee.")]))
+    assert seen == [2, 2, 1]
+    assert all(isinstance(clip, Clip) for clip in clips.values())
