@@ -14,7 +14,6 @@ the vocoder's excitation draws from torch's global generator, which ``decode`` a
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import suppress
@@ -27,24 +26,27 @@ import numpy as np
 
 from mamtra_eval import audio
 from mamtra_eval.audio import Clip
+from mamtra_eval.codecs._cosyvoice_folder import (
+    FLOW,
+    VOCODER,
+    configuration,
+    fill,
+    front_end,
+    require_files,
+)
 from mamtra_eval.codecs._cosyvoice_source import Source
 from mamtra_eval.errors import SynthesisError, UserError, describe
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-CONFIGURATION = "cosyvoice2.yaml"
-BODY = "CosyVoice-BlankEN"
-FLOW, VOCODER = "flow.pt", "hift.pt"
-SPEAKER, TOKENIZER = "campplus.onnx", "speech_tokenizer_v2.onnx"
-FILES = (CONFIGURATION, FLOW, VOCODER, SPEAKER, TOKENIZER, f"{BODY}/config.json")
 SAMPLE_RATE_HZ = 24_000
 LONGEST_PROMPT_S = 30.0
 """The speech tokenizer's own bound."""
+SHORTEST_PROMPT_S = 0.1
 LEAST_PROMPT_HZ = 16_000
 KEPT = 512
 """Prompts whose features are kept: under 1 MB each."""
-TRAINING = ("hifigan", "data_pipeline", "data_pipeline_gan")
 HOP, MOST_HOP = 25, 100
 """Tokens of a stream's first chunk, before padding, and of its longest."""
 FRONT_ENDS = ("wetext", "ttsfrd", "rules", "none")
@@ -185,18 +187,6 @@ class _Session:
         self._model.hift_cache_dict.pop(self.NAME, None)
 
 
-def require_files(folder: Path) -> None:
-    """UserError naming what of the model folder is not there."""
-    absent = [name for name in FILES if not (folder / name).is_file()]
-    if absent:
-        raise UserError(
-            f"not the folder of CosyVoice2-0.5B: {', '.join(absent)} not there",
-            where=str(folder),
-            fix="Fetch it: hf download FunAudioLLM/CosyVoice2-0.5B --local-dir "
-            "FOLDER ; then give model=FOLDER.",
-        )
-
-
 def load(
     folder: Path,
     source: Source,
@@ -225,73 +215,16 @@ def load(
     require_files(folder)
     parts = configuration(folder, source, without=("llm",))
     place = torch.device(device)
-    front_end = source.module("cosyvoice.cli.frontend").CosyVoiceFrontEnd(
-        parts["get_tokenizer"], parts["feat_extractor"], str(folder / SPEAKER),
-        str(folder / TOKENIZER), "", parts["allowed_special"],
-    )  # fmt: skip
-    front_end.device = place
-    _choose(front_end, text_front_end)
+    made = front_end(folder, source, parts)
+    made.device = place
+    _choose(made, text_front_end)
     model = source.module("cosyvoice.cli.model").CosyVoice2Model(
         None, parts["flow"], parts["hift"], autocast
     )
     model.device = place
     fill(model.flow, folder / FLOW, place)
     fill(model.hift, folder / VOCODER, place, prefix="generator.")
-    return CosyVoice2Codec(front_end, model, text_front_end)
-
-
-def configuration(folder: Path, source: Source, without: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The objects of ``cosyvoice2.yaml``, with fresh weights; ``without`` are left out."""
-    source.module("cosyvoice.utils.common")  # the YAML names modules of the clone
-    reader = source.module("hyperpyyaml")
-    path = folder / CONFIGURATION
-    text = path.read_text(encoding="utf-8")
-    absent = dict.fromkeys(key for key in _keys(text) if key in without or _trains(key, text))
-    try:
-        found = reader.load_hyperpyyaml(
-            text, overrides={"qwen_pretrain_path": str(folder / BODY), **absent}
-        )
-    except Exception as error:  # of the YAML, or of whatever it makes
-        raise UserError(
-            f"can't be carried out ({describe(error)})",
-            where=str(path),
-            fix="Take the file of CosyVoice2-0.5B, and the environment that is made for it: "
-            "mamtra-eval env create cosyvoice2",
-        ) from error
-    return dict(found)
-
-
-def _keys(text: str) -> list[str]:
-    """Names at the first level of a YAML text."""
-    return re.findall(r"^(\w+):", text, re.MULTILINE)
-
-
-def _trains(key: str, text: str) -> bool:
-    """Whether an entry is of training: its discriminators, and readers with packages of their own.
-
-    They are never made here; the released file has them all.
-    """
-    reads = re.search(rf"^{key}:\s*!name:cosyvoice\.dataset\.", text, re.MULTILINE)
-    return key in TRAINING or reads is not None
-
-
-def fill(module: Any, path: Path, device: Any, prefix: str = "") -> None:  # noqa: ANN401
-    """Load a file of tensors into a module of the package, strictly; to the device, to infer."""
-    import torch
-
-    try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-        tensors = {name.replace(prefix, "") if prefix else name: value
-                   for name, value in tensors.items()
-                   if name not in ("epoch", "step")}  # fmt: skip
-        module.load_state_dict(tensors, strict=True)
-    except Exception as error:
-        raise UserError(
-            f"not the weights that {CONFIGURATION} describes ({describe(error)[:300]})",
-            where=str(path),
-            fix="Copy both from the same model folder again.",
-        ) from error
-    module.to(device).eval()
+    return CosyVoice2Codec(made, model, text_front_end)
 
 
 def _choose(front_end: Any, wanted: str) -> None:  # noqa: ANN401 -- a class of the package
@@ -322,3 +255,9 @@ def _check(path: Path) -> None:
                 f"the prompt has {clip.sample_rate_hz} Hz; CosyVoice 2 takes "
                 f"{LEAST_PROMPT_HZ} Hz at the least"
             )
+        if clip.duration_s < SHORTEST_PROMPT_S:
+            raise SynthesisError(
+                f"the prompt lasts {clip.duration_s:.3f} s; a voice takes {SHORTEST_PROMPT_S:g} s"
+            )
+        if not np.isfinite(clip.samples).all():
+            raise SynthesisError("the prompt has samples that are no finite numbers")

@@ -56,9 +56,13 @@ def serve(inward: int, out: int, folder: str) -> NoReturn:
     guest = _Guest(inward, out, Path(folder))
     try:
         guest.run()
-    except (EOFError, BrokenPipeError):
+    except _HostGone:
         os._exit(0)
     os._exit(1)
+
+
+class _HostGone(BaseException):
+    """The pipe has no other end. No ``Exception``: what a system catches must not hide it."""
 
 
 class _Guest:
@@ -72,7 +76,7 @@ class _Guest:
         self._rest: Mapping[str, float] = {}
 
     def run(self) -> NoReturn:
-        """Until the pipe ends (EOFError) or the host says so."""
+        """Until the pipe ends (_HostGone) or the host says so."""
         asked: dict[str, Callable[[Message], None]] = {
             "setup": self._setup, "make": self._make, "prepare": self._prepare,
             "identity": self._identity, "diagnose": self._diagnose, "speak": self._speak,
@@ -82,8 +86,6 @@ class _Guest:
             message = self._hear()
             try:
                 asked[message["type"]](message)
-            except (EOFError, BrokenPipeError):
-                raise
             except Exception as error:  # told to the host, which knows what to make of it
                 self._say("failed", error=carrying.pack_error(error))
 
@@ -186,6 +188,10 @@ class _Guest:
                 SynthesisError(f"no room for the clip in {self._folder} ({error.strerror})"),
                 self._folder, "",
             )  # fmt: skip
+        try:
+            pack({"type": "result", "index": index, "stages": dict(stages), **told})
+        except ProtocolError as error:  # too long: it is this clip's failure, and the turn is kept
+            told = carrying.pack_result(SynthesisError(str(error)), self._folder, "")
         self._say("result", index=index, stages=stages, **told)
 
     def _close(self, message: Message) -> None:
@@ -207,14 +213,17 @@ class _Guest:
         except ProtocolError as error:
             frame = pack({"type": "failed", "error": carrying.pack_error(error)})
         view = memoryview(frame)
-        while view:
-            view = view[os.write(self._out, view) :]
+        try:
+            while view:
+                view = view[os.write(self._out, view) :]
+        except BrokenPipeError as error:
+            raise _HostGone from error
 
     def _hear(self) -> Message:
         while (message := self._unpacker.take()) is None:
             data = os.read(self._inward, 1 << 16)
             if not data:
-                raise EOFError
+                raise _HostGone
             self._unpacker.feed(data)
         return message
 

@@ -14,8 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from mamtra_eval.codecs import _cosyvoice_folder as codec
 from mamtra_eval.codecs import _cosyvoice_source as sources
-from mamtra_eval.codecs import cosyvoice2 as codec
 from mamtra_eval.diagnosis import Check
 from mamtra_eval.errors import UserError
 from mamtra_eval.systems import _cosyvoice_options as options_of

@@ -151,7 +151,7 @@ def upstream(
     """
     import torch
 
-    from mamtra_eval.codecs.cosyvoice2 import configuration, fill
+    from mamtra_eval.codecs._cosyvoice_folder import configuration, fill
 
     llm = configuration(folder, source, without=("flow", "hift"))["llm"]
     place = torch.device(device)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mamtra_eval import audio, weights
-from mamtra_eval.codecs import cosyvoice2 as codec
+from mamtra_eval.codecs import _cosyvoice_folder as codec
 from mamtra_eval.errors import UserError
 from mamtra_eval.systems import _local_models
 

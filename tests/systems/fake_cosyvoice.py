@@ -128,6 +128,8 @@ def write_model(folder: Path) -> Path:
     (folder / "cosyvoice2.yaml").write_text(text, "utf-8")
     for name in ("campplus.onnx", "speech_tokenizer_v2.onnx"):
         (folder / name).write_bytes(b"network")
+    for name in ("vocab.json", "merges.txt", "tokenizer_config.json"):
+        (folder / "CosyVoice-BlankEN" / name).write_text("{}", "utf-8")
     return folder
 
 
