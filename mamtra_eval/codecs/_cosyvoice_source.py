@@ -15,17 +15,16 @@ is found by asking it to draw, not by its age.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from mamtra_eval import clones
 from mamtra_eval.errors import MissingExtra, UserError
 
 VARIABLE = "COSYVOICE_SOURCE"
@@ -107,7 +106,7 @@ def find(given: str | None, any_revision: bool = False) -> Source:
 
 def locate(given: str | None) -> Path:
     """The clone's root; MissingExtra if it is nowhere, or lacks its submodule."""
-    named = given or os.environ.get(VARIABLE) or _importable()
+    named = given or os.environ.get(VARIABLE) or clones.importable("cosyvoice")
     if not named:
         raise MissingExtra(
             "the source of CosyVoice is not here",
@@ -129,13 +128,7 @@ def locate(given: str | None) -> Path:
 
 def fingerprint(folder: Path) -> str:
     """SHA-256 over the files in use: their names within the clone, and their contents."""
-    digest = hashlib.sha256()
-    for path in sorted({path for pattern in USED for path in folder.glob(pattern)}):
-        name = path.relative_to(folder).as_posix()
-        # A checkout on Windows has other line ends, and is the same source.
-        content = path.read_bytes().replace(b"\r\n", b"\n")
-        digest.update(f"{name}\x1f{hashlib.sha256(content).hexdigest()}\x1e".encode())
-    return digest.hexdigest()
+    return clones.fingerprint(folder, USED)
 
 
 @cache
@@ -151,12 +144,3 @@ def sampler_kind(source: Source) -> str:
     with torch.random.fork_rng():
         drawn = common.ras_sampling(torch.tensor([20.0, 0.0]).log_softmax(0), [0] * 10, 25)
     return "ras-2024" if int(drawn) == 0 else "ras-2026"
-
-
-def _importable() -> str | None:
-    try:
-        spec = find_spec("cosyvoice")
-    except (ImportError, ValueError):
-        return None
-    places = list(spec.submodule_search_locations or []) if spec else []
-    return str(Path(places[0]).parent) if places else None

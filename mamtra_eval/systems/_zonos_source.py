@@ -16,7 +16,6 @@ without it and Japanese is refused.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Iterator
@@ -28,6 +27,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+from mamtra_eval import clones
 from mamtra_eval.errors import MissingExtra, UserError
 
 VARIABLE = "ZONOS_SOURCE"
@@ -96,7 +96,7 @@ def find(given: str | None, any_revision: bool = False) -> Source:
 
 def locate(given: str | None) -> Path:
     """The clone's root; MissingExtra if it is nowhere."""
-    named = given or os.environ.get(VARIABLE) or _importable()
+    named = given or os.environ.get(VARIABLE) or clones.importable("zonos")
     if not named:
         raise MissingExtra(
             "the source of Zonos is not here",
@@ -112,13 +112,7 @@ def locate(given: str | None) -> Path:
 
 def fingerprint(folder: Path) -> str:
     """SHA-256 over the Python files of the package: their names, and their contents."""
-    digest = hashlib.sha256()
-    for path in sorted((folder / "zonos").rglob("*.py")):
-        name = path.relative_to(folder).as_posix()
-        # A checkout on Windows has other line ends, and is the same source.
-        content = path.read_bytes().replace(b"\r\n", b"\n")
-        digest.update(f"{name}\x1f{hashlib.sha256(content).hexdigest()}\x1e".encode())
-    return digest.hexdigest()
+    return clones.fingerprint(folder, ("zonos/**/*.py",))
 
 
 def has_japanese() -> bool:
@@ -139,12 +133,3 @@ def _japanese_left_out() -> Iterator[None]:
         yield
     finally:
         sudachi.Dictionary = original
-
-
-def _importable() -> str | None:
-    try:
-        spec = find_spec("zonos")
-    except (ImportError, ValueError):
-        return None
-    places = list(spec.submodule_search_locations or []) if spec else []
-    return str(Path(places[0]).parent) if places else None

@@ -226,7 +226,7 @@ def test_the_fingerprint_is_of_contents(clone):
 
 def test_the_source_must_be_there(tmp_path, monkeypatch):
     monkeypatch.delenv(_zonos_source.VARIABLE, raising=False)
-    monkeypatch.setattr(_zonos_source, "_importable", lambda: None)
+    monkeypatch.setattr(_zonos_source.clones, "importable", lambda _: None)
     with pytest.raises(MissingExtra, match="git clone"):
         _zonos_source.locate(None)
     with pytest.raises(MissingExtra, match="no clone of Zonos"):
