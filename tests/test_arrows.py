@@ -20,30 +20,14 @@ FORBIDDEN = {
     "claims": ("systems", "metrics", "asr", "speakers", "report", "cli", "pipeline", "results"),
     "listening": ("metrics", "asr", "speakers", "report", "cli", "pipeline", "executors", "store"),
     "isolation": (
-        "metrics",
-        "asr",
-        "speakers",
-        "report",
-        "cli",
-        "pipeline",
-        "store",
-        "results",
-        "executors",
+        "metrics", "asr", "speakers", "report", "cli", "pipeline", "store", "results", "executors",
     ),
     "environments": (
-        "systems",
-        "metrics",
-        "asr",
-        "speakers",
-        "report",
-        "cli",
-        "pipeline",
-        "store",
-        "isolation",
+        "systems", "metrics", "asr", "speakers", "report", "cli", "pipeline", "store", "isolation",
     ),
     "codecs": ("systems", "metrics", "asr", "speakers", "report", "cli", "pipeline", "isolation"),
     "executors": ("systems", "metrics", "asr", "report", "cli", "store"),
-}
+}  # fmt: skip
 ALONE = ("statistics", "audio.py", "normalize", "errors.py", "models", "distill")
 ALONE_MAY = {
     "normalize": {

@@ -19,7 +19,7 @@ from mamtra_eval.errors import UserError
 from mamtra_eval.models.config import preset
 from mamtra_eval.models.layout import PUBLISHED_RATIOS, Ratio, transformer_layers
 from mamtra_eval.reader import RunReader
-from mamtra_eval.systems.mini import BUNDLE
+from mamtra_eval.systems._mini_voices import BUNDLE
 
 Cli = Callable[..., Any]
 MEMBERS = {"teacher": None, **dict.fromkeys(PUBLISHED_RATIOS)}

@@ -14,7 +14,7 @@ from mamtra_eval.config import RunConfig
 from mamtra_eval.errors import UserError
 from mamtra_eval.models.layout import PUBLISHED_RATIOS
 from mamtra_eval.reader import RunReader
-from mamtra_eval.systems.mini import BUNDLE
+from mamtra_eval.systems._mini_voices import BUNDLE
 
 MEMBERS = {"teacher": None, **dict.fromkeys(PUBLISHED_RATIOS)}
 

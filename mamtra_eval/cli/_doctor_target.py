@@ -21,8 +21,12 @@ def examine(target: str, *, speak: bool, as_json: bool) -> None:
     checks = diagnosis.of_system(spec)
     if not as_json:
         print_checks(checks)
+    hopeless = any(
+        check.state in ("absent", "broken") or check[:2] == ("environment", "unusable")
+        for check in checks
+    )
     made: smoke.Smoke | None = None
-    if speak and not any(check.state in ("absent", "broken") for check in checks):
+    if speak and not hopeless:
         if not as_json:
             typer.echo("speaking a sentence …", err=True)
         made = smoke.speak(spec)

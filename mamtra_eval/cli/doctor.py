@@ -163,9 +163,9 @@ def _environments() -> list[Check]:
 
 def _mini_family() -> Check:
     """Which members of the embedded family lie in the package."""
-    from mamtra_eval.systems import mini
+    from mamtra_eval.systems import _mini_options
 
-    found = [name for name in mini.FOLDERS if mini.is_there(name)]
+    found = [name for name in _mini_options.FOLDERS if _mini_options.is_there(name)]
     if not found:
         fix = "Install the package again."
         return Check("mini family", "broken", "no checkpoint lies in the package", fix)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mamtra_eval.codecs._cosyvoice_source import Source
-from mamtra_eval.errors import UserError, describe
+from mamtra_eval.errors import MissingExtra, UserError, describe
 
 CONFIGURATION = "cosyvoice2.yaml"
 BODY = "CosyVoice-BlankEN"
@@ -18,18 +18,18 @@ FILES = (
     CONFIGURATION, FLOW, VOCODER, SPEAKER, TOKENIZER, f"{BODY}/config.json", f"{BODY}/vocab.json",
     f"{BODY}/merges.txt", f"{BODY}/tokenizer_config.json",
 )  # fmt: skip
+FETCH = "hf download FunAudioLLM/CosyVoice2-0.5B --local-dir FOLDER"
 TRAINING = ("hifigan", "data_pipeline", "data_pipeline_gan")
 
 
 def require_files(folder: Path) -> None:
-    """UserError naming what of the model folder is not there."""
+    """MissingExtra naming what of the model folder is not there."""
     absent = [name for name in FILES if not (folder / name).is_file()]
     if absent:
-        raise UserError(
+        raise MissingExtra(
             f"not the folder of CosyVoice2-0.5B: {', '.join(absent)} not there",
             where=str(folder),
-            fix="Fetch it: hf download FunAudioLLM/CosyVoice2-0.5B --local-dir "
-            "FOLDER ; then give model=FOLDER.",
+            fix=f"Fetch it: {FETCH} ; then give model=FOLDER.",
         )
 
 
@@ -68,7 +68,7 @@ def _trains(key: str, text: str) -> bool:
     return key in TRAINING or reads is not None
 
 
-def fill(module: Any, path: Path, device: Any, prefix: str = "") -> None:  # noqa: ANN401
+def fill(module: Any, path: Path, device: Any, prefix: str = "") -> None:  # noqa: ANN401 -- modules of the package
     """Load a file of tensors into a module of the package, strictly; to the device, to infer."""
     import torch
 
@@ -78,7 +78,7 @@ def fill(module: Any, path: Path, device: Any, prefix: str = "") -> None:  # noq
                    for name, value in tensors.items()
                    if name not in ("epoch", "step")}  # fmt: skip
         module.load_state_dict(tensors, strict=True)
-    except Exception as error:
+    except Exception as error:  # a damaged pickle raises anything, a strange one RuntimeError
         raise UserError(
             f"not the weights that {CONFIGURATION} describes ({describe(error)[:300]})",
             where=str(path),
@@ -87,7 +87,7 @@ def fill(module: Any, path: Path, device: Any, prefix: str = "") -> None:  # noq
     module.to(device).eval()
 
 
-def front_end(folder: Path, source: Source, parts: Mapping[str, Any]) -> Any:  # noqa: ANN401
+def front_end(folder: Path, source: Source, parts: Mapping[str, Any]) -> Any:  # noqa: ANN401 -- a class of the package
     """The package's front end; UserError where a network or the tokenizer is damaged."""
     kind = source.module("cosyvoice.cli.frontend").CosyVoiceFrontEnd
     try:

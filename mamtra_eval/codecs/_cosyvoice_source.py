@@ -15,7 +15,6 @@ is found by asking it to draw, not by its age.
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 from functools import cache
@@ -24,8 +23,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from mamtra_eval import clones
-from mamtra_eval.errors import MissingExtra, UserError
+from mamtra_eval.clones import Project
+from mamtra_eval.errors import MissingExtra
 
 VARIABLE = "COSYVOICE_SOURCE"
 PIN = "ace7c47f41bbd303aa6bf1ea80e6f9fbd595cd40"
@@ -45,11 +44,14 @@ KNOWN = {
 }
 """Revisions that were tested, by fingerprint."""
 
-GET = (
-    "git clone --recursive https://github.com/FunAudioLLM/CosyVoice && "
-    f"git -C CosyVoice checkout {PIN} && git -C CosyVoice submodule update --init"
+PIN_IT = f"git -C {{folder}} checkout {PIN} && git -C {{folder}} submodule update --init"
+GET = "git clone --recursive https://github.com/FunAudioLLM/CosyVoice && " + PIN_IT.format(
+    folder="CosyVoice"
 )
 """What brings the pinned source."""
+PROJECT = Project(
+    "CosyVoice", "cosyvoice", "cosyvoice/cli/cosyvoice.py", VARIABLE, USED, KNOWN, GET, PIN_IT
+)
 
 
 @dataclass(frozen=True)
@@ -59,15 +61,12 @@ class Source:
     Attributes:
         folder: its root.
         fingerprint: SHA-256 over names and contents of the files in use.
+        revision: the tested one that it is; ``None`` for another.
     """
 
     folder: Path
     fingerprint: str
-
-    @property
-    def revision(self) -> str | None:
-        """The tested revision that it is; ``None`` for another one."""
-        return KNOWN.get(self.fingerprint)
+    revision: str | None
 
     def module(self, name: str) -> ModuleType:
         """One of its modules; MissingExtra where a package that it needs is absent or broken."""
@@ -91,44 +90,14 @@ def find(given: str | None, any_revision: bool = False) -> Source:
         MissingExtra: there is none, or not all of it.
         UserError: it is no tested revision, and ``any_revision`` is not set.
     """
-    folder = locate(given)
-    source = Source(folder, fingerprint(folder))
-    if source.revision is None and not any_revision:
-        raise UserError(
-            f"this CosyVoice is no revision that was tested (fingerprint "
-            f"{source.fingerprint[:12]}; tested: {', '.join(KNOWN.values())})",
-            where=str(folder),
-            fix=f"The pinned one: git -C {folder} checkout {PIN} && git -C {folder} submodule "
-            "update --init ; or any_revision=true takes it, and the signature tells.",
-        )
-    return source
-
-
-def locate(given: str | None) -> Path:
-    """The clone's root; MissingExtra if it is nowhere, or lacks its submodule."""
-    named = given or os.environ.get(VARIABLE) or clones.importable("cosyvoice")
-    if not named:
-        raise MissingExtra(
-            "the source of CosyVoice is not here",
-            fix=f"Clone it and give its folder as source=FOLDER or ${VARIABLE}: {GET}",
-        )
-    folder = Path(named).expanduser().absolute()
-    if not (folder / "cosyvoice" / "cli" / "cosyvoice.py").is_file():
-        raise MissingExtra(
-            "no clone of CosyVoice", where=str(folder), fix=f"Give the root of a clone: {GET}"
-        )
+    folder = PROJECT.locate(given)
     if not (folder / MATCHA / "matcha").is_dir():
         raise MissingExtra(
             "the submodule Matcha-TTS is not there",
             where=str(folder / MATCHA),
             fix=f"git -C {folder} submodule update --init",
         )
-    return folder
-
-
-def fingerprint(folder: Path) -> str:
-    """SHA-256 over the files in use: their names within the clone, and their contents."""
-    return clones.fingerprint(folder, USED)
+    return Source(folder, *PROJECT.recognise(folder, any_revision))
 
 
 @cache

@@ -6,7 +6,7 @@ whoever supplies the language model, not here. What turns texts into ids and tok
 the package's own code, so that a system differs from the official one in the language model alone.
 
 A prompt's features (text ids, 25 Hz speech tokens, 50 Hz mel cut to exactly two frames a token,
-CAM++ speaker embedding) are computed once and kept, the last ``KEPT`` prompts of them.
+CAM++ speaker embedding) are computed once and kept (``prompts``).
 
 Randomness: the flow starts from noise that is fixed at its making (seed 0, the package's own rule);
 the vocoder's excitation draws from torch's global generator, which ``decode`` and ``stream`` seed.
@@ -14,9 +14,7 @@ the vocoder's excitation draws from torch's global generator, which ``decode`` a
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -24,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mamtra_eval import audio
 from mamtra_eval.audio import Clip
 from mamtra_eval.codecs._cosyvoice_folder import (
     FLOW,
@@ -35,18 +32,15 @@ from mamtra_eval.codecs._cosyvoice_folder import (
     require_files,
 )
 from mamtra_eval.codecs._cosyvoice_source import Source
-from mamtra_eval.errors import SynthesisError, UserError, describe
+from mamtra_eval.errors import SynthesisError, UserError
+from mamtra_eval.prompts import Bounds, Kept
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 SAMPLE_RATE_HZ = 24_000
-LONGEST_PROMPT_S = 30.0
-"""The speech tokenizer's own bound."""
-SHORTEST_PROMPT_S = 0.1
-LEAST_PROMPT_HZ = 16_000
-KEPT = 512
-"""Prompts whose features are kept: under 1 MB each."""
+PROMPTS = Bounds(most_s=30.0, least_hz=16_000)
+"""What the package's own readers take; beyond it they end with an assertion."""
 HOP, MOST_HOP = 25, 100
 """Tokens of a stream's first chunk, before padding, and of its longest."""
 FRONT_ENDS = ("wetext", "ttsfrd", "rules", "none")
@@ -72,10 +66,15 @@ class Prompt:
 class CosyVoice2Codec:
     """Texts to ids, prompts to features, speech tokens to samples; make one with ``load``."""
 
-    def __init__(self, front_end: Any, model: Any, text_front_end: str) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        front_end: Any,  # noqa: ANN401 -- objects of the package
+        model: Any,  # noqa: ANN401
+        text_front_end: str,
+    ) -> None:
         self.front_end, self.model = front_end, model
         self._normalize = text_front_end != "none"
-        self._prompts: OrderedDict[tuple[str, str | None], Prompt] = OrderedDict()
+        self._prompts = Kept[Prompt](PROMPTS)
 
     def pieces(self, text: str) -> list[list[int]]:
         """Text ids of each piece that is spoken alone: normalised, about 80 ids at the most."""
@@ -88,19 +87,7 @@ class CosyVoice2Codec:
 
     def prompt(self, path: Path, text: str | None) -> Prompt:
         """Features of a prompt; SynthesisError for a recording that can't be one."""
-        key = (audio.sha256(path), text)
-        if key not in self._prompts:
-            _check(path)
-            try:
-                self._prompts[key] = self._features(path, text)
-            except Exception as error:  # what the package's readers raise is about this file
-                if isinstance(error, MemoryError) or "out of memory" in str(error):
-                    raise
-                raise SynthesisError(f"the prompt can't be read: {describe(error)}") from error
-            if len(self._prompts) > KEPT:
-                self._prompts.popitem(last=False)
-        self._prompts.move_to_end(key)
-        return self._prompts[key]
+        return self._prompts.get(path, lambda _: self._features(path, text), beside=text)
 
     def decode(self, tokens: list[int], prompt: Prompt, seed: int) -> Clip:
         """Samples of all tokens of a piece at once."""
@@ -239,25 +226,3 @@ def _choose(front_end: Any, wanted: str) -> None:  # noqa: ANN401 -- a class of 
             fix=f"Take text_frontend={found}; or install it: pip install {wanted}"
             + (" (its rules are fetched when first used)" if wanted == "wetext" else ""),
         )
-
-
-def _check(path: Path) -> None:
-    """SynthesisError for a prompt that the package would end at with an assertion."""
-    with suppress(audio.AudioError):
-        clip = audio.read(path)
-        if clip.duration_s > LONGEST_PROMPT_S:
-            raise SynthesisError(
-                f"the prompt lasts {clip.duration_s:.1f} s; CosyVoice 2 takes "
-                f"{LONGEST_PROMPT_S:.0f} s at the most"
-            )
-        if clip.sample_rate_hz < LEAST_PROMPT_HZ:
-            raise SynthesisError(
-                f"the prompt has {clip.sample_rate_hz} Hz; CosyVoice 2 takes "
-                f"{LEAST_PROMPT_HZ} Hz at the least"
-            )
-        if clip.duration_s < SHORTEST_PROMPT_S:
-            raise SynthesisError(
-                f"the prompt lasts {clip.duration_s:.3f} s; a voice takes {SHORTEST_PROMPT_S:g} s"
-            )
-        if not np.isfinite(clip.samples).all():
-            raise SynthesisError("the prompt has samples that are no finite numbers")

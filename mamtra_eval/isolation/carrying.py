@@ -21,7 +21,10 @@ from mamtra_eval.systems import Request, Words
 SUFFIX = ".f32"
 HIGHEST_HZ = 10_000_000
 _PATHS = ("prompt_audio", "ground_truth")
-_MEMORY_WORDS = ("out of memory", "can't allocate memory", "cannot allocate memory")
+_MEMORY_WORDS = (
+    "out of memory", "can't allocate memory", "cannot allocate memory", "failed to map segment",
+)  # fmt: skip
+"""The last is the loader's, of a library that finds no address space."""
 
 
 class OutOfMemory(SynthesisError):  # noqa: N818 -- it names the state, not the error
@@ -126,7 +129,7 @@ def is_out_of_memory(error: BaseException) -> bool:
         chain.append(seen)
         if isinstance(seen, MemoryError) or type(seen).__name__ == "OutOfMemoryError":
             return True
-        if isinstance(seen, RuntimeError) and any(
+        if isinstance(seen, RuntimeError | ImportError | OSError) and any(
             word in str(seen).lower() for word in _MEMORY_WORDS
         ):
             return True

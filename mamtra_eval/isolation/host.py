@@ -108,6 +108,7 @@ class Guest:
         Each step has ``seconds``. Raises as ``ask`` does; ``current`` says then what was being
         made. Closing it stops the guest's work, or ends the guest if it doesn't stop.
         """
+        self.process.forget()
         due = set(range(len(requests)))
         packed = [carrying.pack_request(request) for request in requests]
         question: Message = {"type": kind, "requests": packed, "collect": collect}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mamtra_eval.errors import SynthesisError, UserError
-from mamtra_eval.isolation.carrying import Unloadable
+from mamtra_eval.isolation.carrying import OutOfMemory, Unloadable
 from mamtra_eval.isolation.host import Guest
 from mamtra_eval.isolation.messages import Message
 from mamtra_eval.isolation.process import Died, Interpreter
@@ -145,7 +145,12 @@ class Keeper:
         """The error for a system that does not work in its environment at all."""
         kind, name = self.recipe.kind, self.interpreter.name
         fix = f"What it needs is shown by: mamtra-eval doctor {kind}"
-        if isinstance(error, Unloadable):
+        if isinstance(error, OutOfMemory) and self.limits.memory_gb is not None:
+            fix = (
+                f"It is bound by env_memory_gb={self.limits.memory_gb:g}: give more, or leave it "
+                "out."
+            )
+        elif isinstance(error, Unloadable):
             fix = self.interpreter.remedy
         return UserError(
             f"{kind} {what} in the environment {name}: {error}",

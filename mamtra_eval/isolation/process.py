@@ -111,6 +111,11 @@ class Process:
             except OSError as error:
                 raise self.died(None) from error
 
+    def forget(self) -> None:
+        """Leave what was said so far out of the last words: it is of other work."""
+        self._listen()
+        self._said.clear()
+
     def hear(self, seconds: float) -> Message:
         """The next message, which has a ``type``; Died if none comes in time, or something else."""
         deadline = time.monotonic() + seconds

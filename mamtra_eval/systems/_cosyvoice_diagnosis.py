@@ -17,7 +17,7 @@ from typing import Any
 from mamtra_eval.codecs import _cosyvoice_folder as codec
 from mamtra_eval.codecs import _cosyvoice_source as sources
 from mamtra_eval.diagnosis import Check
-from mamtra_eval.errors import UserError
+from mamtra_eval.errors import MissingExtra, UserError
 from mamtra_eval.systems import _cosyvoice_options as options_of
 
 GARBLES = (4, 53)
@@ -94,12 +94,13 @@ def _onnxruntime() -> Check:
 def _model(options: Mapping[str, Any]) -> list[Check]:
     """The model folder's files, and the checkpoint."""
     name = "weights of CosyVoice2-0.5B"
-    own = {key: value for key, value in options.items() if key in options_of.DEFAULTS}
     try:
-        settings = options_of.read(own)
+        settings = options_of.read(options)
         codec.require_files(settings.model)
-    except UserError as error:
+    except MissingExtra as error:
         return [Check(name, "absent", error.what, error.fix or "")]
+    except UserError as error:
+        return [Check("options", "unusable", error.what, error.fix or "")]
     checks = [Check(name, "ok", f"{_size(settings.model)} at {settings.model}")]
     if settings.checkpoint is not None:
         return [*checks, _checkpoint(settings.checkpoint)]

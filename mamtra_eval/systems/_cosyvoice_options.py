@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mamtra_eval import devices
+from mamtra_eval.codecs._cosyvoice_folder import FETCH
 from mamtra_eval.codecs.cosyvoice2 import FRONT_ENDS
-from mamtra_eval.errors import MissingExtra, UserError, unknown_name
+from mamtra_eval.errors import UserError, unknown_name
 from mamtra_eval.registry import read_options
+from mamtra_eval.systems import _local_models
 
 MODEL_VARIABLE = "COSYVOICE2_MODEL"
 ENGINES = ("own", "upstream")
@@ -56,7 +57,12 @@ def read(options: Mapping[str, Any]) -> Settings:
             raise unknown_name(f"{name} of cosyvoice2", found[name], known)
     if not 1 <= found["batch"] <= MOST_AT_ONCE:
         raise UserError(f"batch of cosyvoice2 must lie between 1 and {MOST_AT_ONCE}")
-    model, checkpoint = _model(found["model"]), found["checkpoint"]
+    model, checkpoint = (
+        _local_models.model_folder(
+            "cosyvoice2", found["model"], MODEL_VARIABLE, "CosyVoice2-0.5B", FETCH
+        ),
+        found["checkpoint"],
+    )
     found["model"] = model
     found["checkpoint"] = Path(checkpoint).expanduser().absolute() if checkpoint else None
     found["flow_precision"] = found["flow_precision"] or (
@@ -80,21 +86,6 @@ def check_device(settings: Settings) -> str:
             fix="Take precision=fp32.",
         )
     return device
-
-
-def _model(given: str | None) -> Path:
-    named = given or os.environ.get(MODEL_VARIABLE)
-    if not named:
-        raise MissingExtra(
-            "cosyvoice2 needs the folder of CosyVoice2-0.5B",
-            fix="Give it: cosyvoice2:model=FOLDER, or export "
-            f"{MODEL_VARIABLE}=FOLDER. To fetch it: hf download "
-            "FunAudioLLM/CosyVoice2-0.5B --local-dir FOLDER",
-        )
-    folder = Path(named).expanduser().absolute()
-    if not folder.is_dir():
-        raise UserError("no such folder", where=str(folder), fix="Give cosyvoice2:model=FOLDER.")
-    return folder
 
 
 def _check_upstream(settings: Settings) -> None:

@@ -7,7 +7,6 @@ Nothing is fetched: w2v-bert-2.0, which the codec asks a hub for, is handed to i
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mamtra_eval import audio
 from mamtra_eval.errors import MissingExtra, SynthesisError, UserError
+from mamtra_eval.prompts import Kept
 from mamtra_eval.systems import _llasa_options as options_of
 from mamtra_eval.systems import _llasa_prompt as prompt_of
 from mamtra_eval.systems._local_models import Model, served
@@ -31,9 +31,6 @@ SEMANTIC = Model(
     ("config.json", "preprocessor_config.json", "model.safetensors|pytorch_model.bin"),
 )  # fmt: skip
 SAMPLE_RATE_HZ = 16_000
-KEPT = 512
-"""Prompts whose codes are kept: 50 numbers a second."""
-LEAST_PROMPT_S = 0.1
 MAKE = "Make its environment: mamtra-eval env create llasa"
 
 
@@ -66,20 +63,11 @@ class Loaded:
         self._model, self._tokenizer, self._codec = model, tokenizer, codec
         self._settings = settings
         self._end = prompt_of.check_vocabulary(tokenizer, str(settings.model))
-        self._prompts: OrderedDict[str, Prompt] = OrderedDict()
+        self._prompts = Kept[Prompt]()
 
     def prompt(self, path: Path) -> Prompt:
         """Codes of a recording; SynthesisError for one that can't be read."""
-        try:
-            key = audio.sha256(path)
-            if key not in self._prompts:
-                self._prompts[key] = self._encoded(audio.read(path))
-        except (audio.AudioError, OSError) as error:
-            raise SynthesisError(f"the prompt can't be read: {error}") from error
-        self._prompts.move_to_end(key)
-        if len(self._prompts) > KEPT:
-            self._prompts.popitem(last=False)
-        return self._prompts[key]
+        return self._prompts.get(path, self._encoded)
 
     def ids(self, prompt: Prompt, prompt_text: str, text: str) -> list[int]:
         """What the language model goes on from; SynthesisError where that leaves no room."""
@@ -122,8 +110,6 @@ class Loaded:
     def _encoded(self, clip: audio.Clip) -> Prompt:
         import torch
 
-        if clip.duration_s < LEAST_PROMPT_S:
-            raise SynthesisError(f"the prompt is too short ({clip.duration_s:.3f} s)")
         samples = audio.resample(clip.samples, clip.sample_rate_hz, SAMPLE_RATE_HZ)
         codes: Tensor = self._codec.encode_code(input_waveform=torch.from_numpy(samples)[None])
         return Prompt(codes[0, 0].tolist(), len(samples))

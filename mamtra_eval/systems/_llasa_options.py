@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mamtra_eval import devices
-from mamtra_eval.errors import MissingExtra, UserError, unknown_name
+from mamtra_eval.errors import UserError, unknown_name
 from mamtra_eval.registry import read_options
+from mamtra_eval.systems import _local_models
 from mamtra_eval.systems._llasa_prompt import DATE, JOINERS
 
 MODEL_VARIABLE = "LLASA_MODEL"
@@ -65,7 +65,9 @@ def read(options: Mapping[str, Any]) -> Settings:
     for name, known in (("precision", PRECISIONS), ("joiner", tuple(JOINERS))):
         if found[name] not in known:
             raise unknown_name(f"{name} of llasa", found[name], known)
-    found["model"] = _model(found["model"])
+    found["model"] = _local_models.model_folder(
+        "llasa", found["model"], MODEL_VARIABLE, "a model", FETCH
+    )
     found["device"] = None if found["device"] == "auto" else found["device"]
     return Settings(**found)
 
@@ -88,28 +90,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 def require_files(folder: Path) -> Path:
     """The folder; MissingExtra for one without a model's files."""
-    files = ("config.json", "tokenizer.json", "tokenizer_config.json")
-    absent = [name for name in files if not (folder / name).is_file()]
-    if not weight_files(folder):
-        absent.append("model.safetensors")
-    if absent:
-        raise MissingExtra(
-            f"no model of Llasa: there is no {' and no '.join(absent)}",
-            where=str(folder),
-            fix=f"Give llasa:model=FOLDER with all of it. To fetch it: {FETCH}",
-        )
-    return folder
-
-
-def _model(given: str | None) -> Path:
-    named = given or os.environ.get(MODEL_VARIABLE)
-    if not named:
-        raise MissingExtra(
-            "llasa needs the folder of a model",
-            fix=f"Give it: llasa:model=FOLDER, or export {MODEL_VARIABLE}=FOLDER. "
-            f"To fetch it: {FETCH}",
-        )
-    folder = Path(named).expanduser().absolute()
-    if not folder.is_dir():
-        raise UserError("no such folder", where=str(folder), fix="Give llasa:model=FOLDER.")
+    weights = () if weight_files(folder) else ("model.safetensors",)
+    names = ("config.json", "tokenizer.json", "tokenizer_config.json", *weights)
+    _local_models.require_files(folder, names, "llasa", FETCH)
     return folder

@@ -7,6 +7,7 @@ cache, and while the package loads, its own loader is answered with that folder 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -71,6 +72,40 @@ class Model(NamedTuple):
     def check(self, given: str | None, system: str) -> Check:
         """What a doctor says of it."""
         return checked(self.what, lambda: str(self.find(given, system)))
+
+
+def model_folder(system: str, given: str | None, variable: str, what: str, fetch: str) -> Path:
+    """The folder that ``model`` gives, or the environment; it is there, whatever is in it.
+
+    Args:
+        system: its name.
+        given: the option's value.
+        variable: of the environment, in place of the option.
+        what: the system needs, for people.
+        fetch: the command that brings it.
+    """
+    named = given or os.environ.get(variable)
+    if not named:
+        raise MissingExtra(
+            f"{system} needs the folder of {what}",
+            fix=f"Give it: {system}:model=FOLDER, or export {variable}=FOLDER. To fetch it: "
+            f"{fetch}",
+        )
+    folder = Path(named).expanduser().absolute()
+    if not folder.is_dir():
+        raise MissingExtra("no such folder", where=str(folder), fix=f"Give {system}:model=FOLDER.")
+    return folder
+
+
+def require_files(folder: Path, names: Iterable[str], system: str, fetch: str) -> None:
+    """MissingExtra naming what a model's folder lacks; ``a|b`` stands for either."""
+    absent = [name for name in names if not _present(folder, name)]
+    if absent:
+        raise MissingExtra(
+            f"no model of {system}: {', '.join(absent).replace('|', ' or ')} not there",
+            where=str(folder),
+            fix=f"Give {system}:model=FOLDER with all of it. To fetch it: {fetch}",
+        )
 
 
 def checked(name: str, look: Callable[[], str]) -> Check:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import ctypes.util
 import os
-from collections import OrderedDict
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mamtra_eval import audio
 from mamtra_eval.errors import MissingExtra, SynthesisError, unknown_name
+from mamtra_eval.prompts import Kept
 from mamtra_eval.systems import _zonos_options as options_of
 from mamtra_eval.systems._local_models import Model, served
 from mamtra_eval.systems._zonos_source import MAKE, Source, has_japanese
@@ -31,10 +31,7 @@ SPEAKER = Model(
     "Zyphra/Zonos-v0.1-speaker-embedding", "speaker", "Zonos's speaker network", "397 MB",
     ("ResNet293_SimAM_ASP_base.pt", "ResNet293_SimAM_ASP_base_LDA-128.pt"),
 )  # fmt: skip
-KEPT = 512
-"""Prompts whose embedding is kept: 128 numbers each."""
 EOS = 1024
-LEAST_PROMPT_S = 0.1
 WARM_UP = 12
 
 
@@ -59,7 +56,7 @@ class Loaded:
         self._settings, self._device = settings, device
         hybrid = options_of.is_hybrid(settings.model)
         self._compiled = options_of.compiled(settings, device, hybrid)
-        self._voices: OrderedDict[str, Tensor] = OrderedDict()
+        self._voices = Kept["Tensor"]()
 
     @property
     def sample_rate_hz(self) -> int:
@@ -68,24 +65,7 @@ class Loaded:
 
     def voice(self, path: Path) -> Tensor:
         """Embedding of a prompt, (1, 1, 128) bf16; SynthesisError for one that can't be read."""
-        import torch
-
-        try:
-            key = audio.sha256(path)
-            if key not in self._voices:
-                clip = audio.read(path)
-                if clip.duration_s < LEAST_PROMPT_S:
-                    raise SynthesisError(f"the prompt is too short ({clip.duration_s:.3f} s)")
-                wave = torch.from_numpy(clip.samples)[None]
-                with torch.inference_mode():
-                    found = self.model.make_speaker_embedding(wave, clip.sample_rate_hz)
-                self._voices[key] = found.to(self._device, torch.bfloat16)
-        except (audio.AudioError, OSError) as error:
-            raise SynthesisError(f"the prompt can't be read: {error}") from error
-        self._voices.move_to_end(key)
-        if len(self._voices) > KEPT:
-            self._voices.popitem(last=False)
-        return self._voices[key]
+        return self._voices.get(path, self._embedded)
 
     def prefix(self, text: str, language: str, voice: Tensor) -> Tensor:
         """Hidden states (2, length, width) that condition the model, with and without guidance."""
@@ -149,6 +129,14 @@ class Loaded:
             raise SynthesisError(
                 "Japanese needs Sudachi's full dictionary: pip install sudachidict_full"
             )
+
+    def _embedded(self, clip: audio.Clip) -> Tensor:
+        import torch
+
+        wave = torch.from_numpy(clip.samples)[None]
+        with torch.inference_mode():
+            found: Tensor = self.model.make_speaker_embedding(wave, clip.sample_rate_hz)
+        return found.to(self._device, torch.bfloat16)
 
 
 def load(settings: options_of.Settings, source: Source, device: str) -> Loaded:

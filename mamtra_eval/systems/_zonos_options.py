@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mamtra_eval import devices
-from mamtra_eval.errors import MissingExtra, UserError, unknown_name
+from mamtra_eval.errors import UserError, unknown_name
 from mamtra_eval.registry import read_options
+from mamtra_eval.systems import _local_models
 
 MODEL_VARIABLE = "ZONOS_MODEL"
 CONFIGURATION, WEIGHTS = "config.json", "model.safetensors"
@@ -100,7 +100,9 @@ def read(options: Mapping[str, Any]) -> Settings:
         )
     if found["compile"] not in COMPILED:
         raise unknown_name("compile of zonos", found["compile"], COMPILED)
-    found["model"] = _model(found["model"])
+    found["model"] = _local_models.model_folder(
+        "zonos", found["model"], MODEL_VARIABLE, "a model, transformer or hybrid", FETCH
+    )
     found["device"] = None if found["device"] == "auto" else found["device"]
     return Settings(**found)
 
@@ -139,24 +141,4 @@ def language_code(language: str) -> str:
 
 def require_files(folder: Path) -> None:
     """MissingExtra for a folder without a model's files."""
-    absent = [name for name in (CONFIGURATION, WEIGHTS) if not (folder / name).is_file()]
-    if absent:
-        raise MissingExtra(
-            f"no model of Zonos: there is no {' and no '.join(absent)}",
-            where=str(folder),
-            fix=f"Give zonos:model=FOLDER with both. To fetch it: {FETCH}",
-        )
-
-
-def _model(given: str | None) -> Path:
-    named = given or os.environ.get(MODEL_VARIABLE)
-    if not named:
-        raise MissingExtra(
-            "zonos needs the folder of a model, transformer or hybrid",
-            fix=f"Give it: zonos:model=FOLDER, or export {MODEL_VARIABLE}=FOLDER. "
-            f"To fetch it: {FETCH} (or Zonos-v0.1-hybrid)",
-        )
-    folder = Path(named).expanduser().absolute()
-    if not folder.is_dir():
-        raise UserError("no such folder", where=str(folder), fix="Give zonos:model=FOLDER.")
-    return folder
+    _local_models.require_files(folder, (CONFIGURATION, WEIGHTS), "zonos", FETCH)

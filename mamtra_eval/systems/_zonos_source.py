@@ -16,7 +16,6 @@ without it and Japanese is refused.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,8 +26,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from mamtra_eval import clones
-from mamtra_eval.errors import MissingExtra, UserError
+from mamtra_eval.clones import Project
+from mamtra_eval.errors import MissingExtra
 
 VARIABLE = "ZONOS_SOURCE"
 PIN = "bc40d98e1e1ab54fc65c483be127a90e3c7c0645"
@@ -36,10 +35,14 @@ KNOWN = {
     "59b8456ebfb9bb93397460dee9c930a22ec9ab4a44e8e1a47ed20786b2a7a97e": "bc40d98 of 2025-03-05",
 }
 """Revisions that were tested, by fingerprint."""
-GET = f"git clone https://github.com/Zyphra/Zonos && git -C Zonos checkout {PIN}"
+PIN_IT = f"git -C {{folder}} checkout {PIN}"
+GET = "git clone https://github.com/Zyphra/Zonos && " + PIN_IT.format(folder="Zonos")
 """What brings the pinned source."""
 MAKE = "Make its environment: mamtra-eval env create zonos"
 DICTIONARY = "sudachidict_full"
+PROJECT = Project(
+    "Zonos", "zonos", "zonos/model.py", VARIABLE, ("zonos/**/*.py",), KNOWN, GET, PIN_IT
+)
 
 
 @dataclass(frozen=True)
@@ -49,15 +52,12 @@ class Source:
     Attributes:
         folder: its root.
         fingerprint: SHA-256 over names and contents of its Python files.
+        revision: the tested one that it is; ``None`` for another.
     """
 
     folder: Path
     fingerprint: str
-
-    @property
-    def revision(self) -> str | None:
-        """The tested revision that it is; ``None`` for another one."""
-        return KNOWN.get(self.fingerprint)
+    revision: str | None
 
     def module(self, name: str) -> ModuleType:
         """One of its modules; MissingExtra where a package that it needs is absent or broken."""
@@ -81,38 +81,8 @@ def find(given: str | None, any_revision: bool = False) -> Source:
         MissingExtra: there is none.
         UserError: it is no tested revision, and ``any_revision`` is not set.
     """
-    folder = locate(given)
-    source = Source(folder, fingerprint(folder))
-    if source.revision is None and not any_revision:
-        raise UserError(
-            f"this Zonos is no revision that was tested (fingerprint {source.fingerprint[:12]}; "
-            f"tested: {', '.join(KNOWN.values())})",
-            where=str(folder),
-            fix=f"The pinned one: git -C {folder} checkout {PIN} ; or set any_revision=true, "
-            "which the signature then tells.",
-        )
-    return source
-
-
-def locate(given: str | None) -> Path:
-    """The clone's root; MissingExtra if it is nowhere."""
-    named = given or os.environ.get(VARIABLE) or clones.importable("zonos")
-    if not named:
-        raise MissingExtra(
-            "the source of Zonos is not here",
-            fix=f"Clone it and give its folder as source=FOLDER or ${VARIABLE}: {GET}",
-        )
-    folder = Path(named).expanduser().absolute()
-    if not (folder / "zonos" / "model.py").is_file():
-        raise MissingExtra(
-            "no clone of Zonos", where=str(folder), fix=f"Give the root of a clone: {GET}"
-        )
-    return folder
-
-
-def fingerprint(folder: Path) -> str:
-    """SHA-256 over the Python files of the package: their names, and their contents."""
-    return clones.fingerprint(folder, ("zonos/**/*.py",))
+    folder = PROJECT.locate(given)
+    return Source(folder, *PROJECT.recognise(folder, any_revision))
 
 
 def has_japanese() -> bool:

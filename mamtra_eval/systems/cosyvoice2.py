@@ -137,7 +137,7 @@ class CosyVoice2(System):
         for index, request in enumerate(requests):
             try:
                 asked[index] = self._asks(request)
-            except SynthesisError as error:
+            except Exception as error:  # a failure is a row, never the run's end
                 yield index, error
         with stage("decoder"):
             made = iter(self._generate([one for asks in asked.values() for one in asks]))

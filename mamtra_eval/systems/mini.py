@@ -24,39 +24,27 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mamtra_eval.audio import Clip
-from mamtra_eval.errors import (
-    MissingExtra,
-    SynthesisError,
-    UserError,
-    unknown_name,
-)
+from mamtra_eval.errors import MissingExtra, SynthesisError, UserError
 from mamtra_eval.frontend import lexicon
-from mamtra_eval.registry import read_options
 from mamtra_eval.stage_times import stage
-from mamtra_eval.systems import Request, System
+from mamtra_eval.systems import Request, System, _mini_options
 from mamtra_eval.systems._mini_batches import fitting
-from mamtra_eval.systems._mini_voices import BUNDLE, Voices, hashes, load_codec
+from mamtra_eval.systems._mini_options import WEIGHTS, Settings
+from mamtra_eval.systems._mini_voices import Voices, hashes, load_codec
 
 if TYPE_CHECKING:
     from mamtra_eval.codecs.mini import MiniCodec
     from mamtra_eval.footprint import Footprint
     from mamtra_eval.models.config import DecoderConfig
     from mamtra_eval.models.decoder import Decoder
-    from mamtra_eval.models.generate import DecodingConfig, Generated, Item
-
-FOLDERS = {"1:0": "teacher", "1:1": "1-1", "1:3": "1-3", "1:5": "1-5", "1:11": "1-11"}
-DEFAULTS: dict[str, object] = {
-    "ratio": "1:0", "checkpoint": None, "temperature": 0.5, "top_p": 0.9,
-}  # fmt: skip
-
-WEIGHTS = "model.safetensors"
+    from mamtra_eval.models.generate import Generated, Item
 
 SHORTHAND = "ratio"
 """The option that a target may give without its name."""
@@ -69,20 +57,9 @@ ELEMENT_BYTES = 4
 
 SILENT = "the decoder ended before it said anything"
 
-COLDEST = 0.01
-"""Smallest temperature but 0, which is greedy."""
-
 TOKENS_A_PHONE = 12
 """Speech tokens a phone at the most, on average over a text (half a second): beyond it speech has
 run away."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the tokens depend on beside the weights."""
-
-    temperature: float
-    top_p: float
 
 
 class Mini(System):
@@ -168,7 +145,9 @@ class Mini(System):
         self.prepare()
         with stage("front_end"):
             voice, item = self._item(request)
-        tokens = (emitted.token for emitted in stream(self._decoder, [item], self._decoding()))
+        tokens = (
+            emitted.token for emitted in stream(self._decoder, [item], self.settings.decoding())
+        )
         with stage("prefill"):
             piece = list(islice(tokens, 1))
         if not piece:
@@ -231,20 +210,7 @@ class Mini(System):
     def _generate(self, items: list[Item]) -> list[Generated]:
         from mamtra_eval.models.generate import generate
 
-        return generate(self._decoder, items, self._decoding())
-
-    def _decoding(self) -> DecodingConfig:
-        from mamtra_eval.models.generate import DecodingConfig
-        from mamtra_eval.models.sampling import SamplerConfig
-
-        settings = self.settings
-        if settings.temperature == 0:
-            sampler = SamplerConfig("greedy")
-        else:
-            sampler = SamplerConfig(
-                "top-p", top_p=settings.top_p, top_k=0, temperature=settings.temperature
-            )
-        return DecodingConfig(sampler)
+        return generate(self._decoder, items, self.settings.decoding())
 
     @cached_property
     def _voices(self) -> Voices:
@@ -276,29 +242,6 @@ class Mini(System):
         return load_codec()
 
 
-def is_there(ratio: str) -> bool:
-    """Whether the package has this member of the family."""
-    return (BUNDLE / FOLDERS[ratio] / WEIGHTS).is_file()
-
-
 def create(options: Mapping[str, Any]) -> Mini:
     """The system; see the module for its options."""
-    given = read_options("mini", options, DEFAULTS)
-    settings = Settings(float(given["temperature"]), float(given["top_p"]))
-    warm = settings.temperature == 0 or COLDEST <= settings.temperature <= 5
-    if not warm or not 0 < settings.top_p <= 1:
-        raise UserError(
-            f"mini needs a temperature of 0 or from {COLDEST} to 5, and top_p above 0, at most 1",
-            fix="Write mini:temperature=0.5,top_p=0.9.",
-        )
-    if given["checkpoint"] is not None:
-        if "ratio" in options:
-            raise UserError(
-                "a ratio and a checkpoint for one mini",
-                fix="Leave one out: a checkpoint has its own.",
-            )
-        return Mini(Path(given["checkpoint"]), settings)
-    there = [ratio for ratio in FOLDERS if is_there(ratio)]
-    if given["ratio"] not in there:
-        raise unknown_name("ratio of mini", given["ratio"], there)
-    return Mini(BUNDLE / FOLDERS[given["ratio"]], settings)
+    return Mini(*_mini_options.read(options))

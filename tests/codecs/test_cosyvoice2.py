@@ -110,7 +110,7 @@ def test_without_a_transcript_the_language_model_sees_no_prompt(
 
 @pytest.mark.parametrize(
     ("seconds", "rate", "told"),
-    [(31.0, 16_000, "31.0 s"), (1.0, 8_000, "8000 Hz"), (0.025, 16_000, "0.025 s")],
+    [(31.0, 16_000, "31 s"), (1.0, 8_000, "8000 Hz"), (0.025, 16_000, "0.025 s")],
 )
 def test_a_prompt_that_the_package_asserts_against_is_told(
     codec: CosyVoice2Codec, tmp_path: Path, seconds: float, rate: int, told: str

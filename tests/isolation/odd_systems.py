@@ -70,6 +70,7 @@ class Odd(System):
 
     def prepare(self) -> None:
         if not self.loads:
+            print("a library warns while it loads", file=sys.stderr)  # no clip's last words
             note = self.options.get("loads")
             if note:
                 with Path(note).open("a") as file:

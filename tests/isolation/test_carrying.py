@@ -93,6 +93,7 @@ def test_memory_that_is_short_is_known_by_class_word_or_cause() -> None:
     for error in (
         MemoryError(), OutOfMemoryError("x"), wrapped, RuntimeError("CUDA error: out of memory"),
         RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+        ImportError("libcufft.so.11: failed to map segment from shared object"),
     ):  # fmt: skip
         assert carrying.is_out_of_memory(error)
     circle, other = KeyError("x"), ValueError("y")

@@ -261,3 +261,12 @@ def test_this_python_can_be_a_guest_of_itself() -> None:
         assert system.identity([]) == {"level_db": -20.0}
     finally:
         system.close()
+
+
+def test_a_bound_of_memory_that_is_too_small_is_named_and_not_the_environment() -> None:
+    system = isolated(limits=Limits(memory_gb=3), identity="allocate=8")
+    try:
+        with pytest.raises(UserError, match=r"env_memory_gb=3: give more"):
+            system.identity([])
+    finally:
+        system.close()

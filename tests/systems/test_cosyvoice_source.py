@@ -23,24 +23,24 @@ def test_it_is_given_or_named_by_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clone = fake.write_source(tmp_path / "clone")
-    assert sources.locate(str(clone)) == clone
+    assert sources.find(str(clone), any_revision=True).folder == clone
     with pytest.raises(MissingExtra, match="git clone --recursive"):
-        sources.locate(None)
+        sources.find(None)
     monkeypatch.setenv(sources.VARIABLE, str(clone))
-    assert sources.locate(None) == clone
+    assert sources.find(None, any_revision=True).folder == clone
     monkeypatch.delenv(sources.VARIABLE)
     monkeypatch.syspath_prepend(str(clone))
-    assert sources.locate(None) == clone
+    assert sources.find(None, any_revision=True).folder == clone
 
 
 def test_another_folder_and_a_clone_without_its_submodule_are_told(tmp_path: Path) -> None:
     with pytest.raises(MissingExtra, match="no clone of CosyVoice"):
-        sources.locate(str(tmp_path))
+        sources.find(str(tmp_path))
     clone = fake.write_source(tmp_path / "clone")
     (clone / sources.MATCHA / "matcha" / "__init__.py").unlink()
     (clone / sources.MATCHA / "matcha").rmdir()
     with pytest.raises(MissingExtra, match="submodule update --init"):
-        sources.locate(str(clone))
+        sources.find(str(clone), any_revision=True)
 
 
 def test_only_tested_revisions_are_taken_unless_asked(
@@ -58,15 +58,15 @@ def test_only_tested_revisions_are_taken_unless_asked(
 def test_the_fingerprint_is_of_contents_and_not_of_line_ends(tmp_path: Path) -> None:
     one = fake.write_source(tmp_path / "one")
     other = fake.write_source(tmp_path / "other")
-    assert sources.fingerprint(one) == sources.fingerprint(other)
+    assert sources.PROJECT.fingerprint(one) == sources.PROJECT.fingerprint(other)
     file = other / "cosyvoice/cli/model.py"
     file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
-    assert sources.fingerprint(one) == sources.fingerprint(other)
+    assert sources.PROJECT.fingerprint(one) == sources.PROJECT.fingerprint(other)
     file.write_bytes(file.read_bytes() + b"x = 1\n")
-    assert sources.fingerprint(one) != sources.fingerprint(other)
+    assert sources.PROJECT.fingerprint(one) != sources.PROJECT.fingerprint(other)
     (one / "cosyvoice/notes.txt").write_text("not used")
     (one / "cosyvoice/cli/extra.py").write_text("")
-    assert sources.fingerprint(one) != sources.fingerprint(tmp_path / "other")
+    assert sources.PROJECT.fingerprint(one) != sources.PROJECT.fingerprint(tmp_path / "other")
 
 
 @pytest.mark.parametrize(("bans", "kind"), [(True, "ras-2026"), (False, "ras-2024")])

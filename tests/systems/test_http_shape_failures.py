@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 import pytest
 from shaped_servers import (
@@ -14,31 +11,11 @@ from shaped_servers import (
     WAYS,
     Make,
     Server,
-    asking,
     joined,
-    running,
-    with_prompt,
 )
 
 from mamtra_eval.errors import SynthesisError
 from mamtra_eval.systems import Request
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[dict[str, Server]]:
-    with running() as found:
-        yield found
-
-
-@pytest.fixture
-def system(servers: dict[str, Server], monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    with asking(servers, monkeypatch) as make:
-        yield make
-
-
-@pytest.fixture
-def request_(tmp_path: Path) -> Request:
-    return with_prompt(tmp_path)
 
 
 @pytest.mark.parametrize("way", ["openai", "vllm-omni-pcm", "openai-sse", "cosyvoice"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,7 @@ from shaped_servers import (
     WAYS,
     Make,
     Server,
-    asking,
     joined,
-    running,
-    with_prompt,
 )
 
 from mamtra_eval import registry, targets
@@ -30,23 +27,6 @@ from mamtra_eval.profiling import spoken
 from mamtra_eval.systems import Request
 
 Cli = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[dict[str, Server]]:
-    with running() as found:
-        yield found
-
-
-@pytest.fixture
-def system(servers: dict[str, Server], monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    with asking(servers, monkeypatch) as make:
-        yield make
-
-
-@pytest.fixture
-def request_(tmp_path: Path) -> Request:
-    return with_prompt(tmp_path)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -14,10 +14,10 @@ from mamtra_eval.errors import MissingExtra, SynthesisError, UserError
 from mamtra_eval.metrics import Item
 from mamtra_eval.models import checkpoint, config
 from mamtra_eval.models.decoder import Decoder
-from mamtra_eval.systems import Request, System
+from mamtra_eval.systems import Request, System, _mini_options, _mini_voices
 from mamtra_eval.systems import mini as family
 
-RATIOS = list(family.FOLDERS)
+RATIOS = list(_mini_options.FOLDERS)
 VOICES = ("awb", "rms", "kal16", "slt")
 
 
@@ -137,7 +137,7 @@ def test_a_prompt_needs_the_speaker_encoder(
 
 
 def test_identity_knows_shape_and_front_end(tmp_path: Path) -> None:
-    shutil.copytree(family.BUNDLE / "1-1", tmp_path / "own")
+    shutil.copytree(_mini_voices.BUNDLE / "1-1", tmp_path / "own")
     config_file = tmp_path / "own" / "config.yaml"
     before = family.create({"checkpoint": str(tmp_path / "own")}).identity([])
     config_file.write_text(config_file.read_text().replace("1000000.0", "10.0"))
@@ -162,7 +162,7 @@ def test_ratios_are_short_to_write() -> None:
             registry.create("systems", "mini", options)
     with pytest.raises(UserError, match="a ratio and a checkpoint"):
         registry.create(
-            "systems", "mini", {"ratio": "1:1", "checkpoint": str(family.BUNDLE / "1-3")}
+            "systems", "mini", {"ratio": "1:1", "checkpoint": str(_mini_voices.BUNDLE / "1-3")}
         )
 
 
@@ -190,7 +190,9 @@ def test_a_checkpoint_of_ones_own_is_a_target(tmp_path: Path) -> None:
 
 def test_no_two_ratios_share_weights() -> None:
     hashes = {
-        ratio: audio.sha256(family.BUNDLE / family.FOLDERS[ratio] / "model.safetensors")
+        ratio: audio.sha256(
+            _mini_voices.BUNDLE / _mini_options.FOLDERS[ratio] / "model.safetensors"
+        )
         for ratio in RATIOS
     }
     for a, b in itertools.combinations(hashes, 2):
