@@ -204,9 +204,7 @@ def _check_member(family: FamilyConfig, member: str, where: str) -> None:
                         fix=f"Write {lowest}.{twice}")  # fmt: skip
     if member == TEACHER or checkpoint is not None:
         return
-    module = registry.load("systems", family.kind)
-    if getattr(module, "SHORTHAND", None) == RATIO:
-        known = getattr(module, "FOLDERS", {member: ""})
+    if known := _packaged(family.kind):
         if member not in known:
             error = unknown_name(f"ratio of {family.kind}", member, known)
             raise UserError(error.what, where=where, fix=error.fix)
@@ -237,7 +235,13 @@ def _absent(family: FamilyConfig, member: str) -> bool:
     """Whether there is nothing to speak with."""
     if family.members[member] is not None or member == TEACHER:
         return family.members[member] == NONE
-    return getattr(registry.load("systems", family.kind), "SHORTHAND", None) != RATIO
+    return not _packaged(family.kind)
+
+
+def _packaged(kind: str) -> tuple[str, ...]:
+    """Ratios that a system has without a checkpoint; the plugin's ``RATIOS``."""
+    found: tuple[str, ...] = getattr(registry.load("systems", kind), "RATIOS", ())
+    return found
 
 
 def check_folders(family: FamilyConfig | None) -> None:

@@ -36,7 +36,7 @@ from mamtra_eval.frontend import lexicon
 from mamtra_eval.stage_times import stage
 from mamtra_eval.systems import Request, System, _mini_options
 from mamtra_eval.systems._mini_batches import fitting
-from mamtra_eval.systems._mini_options import WEIGHTS, Settings
+from mamtra_eval.systems._mini_options import FOLDERS, WEIGHTS, Settings
 from mamtra_eval.systems._mini_voices import Voices, hashes, load_codec
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 SHORTHAND = "ratio"
 """The option that a target may give without its name."""
+RATIOS = tuple(FOLDERS)
+"""Those that it has without a checkpoint: what a family may ask for."""
 
 LONGEST_PHONES = 1500
 """Phones of the longest text, about two minutes of speech: far beyond what was trained on."""
