@@ -20,6 +20,7 @@ from mamtra_eval import catalogue, family, recipes, registry, structured
 from mamtra_eval.errors import UserError, unknown_name
 from mamtra_eval.family import FamilyConfig
 
+EXECUTORS = ("local", "ray", "slurm")
 MAX_TIMEOUT_S = 7 * 86400.0
 MAX_RESAMPLES = 1_000_000
 MAX_CONTEXT = 1_000_000_000
@@ -47,12 +48,28 @@ class StatisticsConfig:
 
 @dataclass
 class ExecutionConfig:
-    """Where the work runs. None of it changes a row."""
+    """Where the work runs. None of it changes a row.
+
+    ``executor`` is ``local`` (worker processes on this machine), ``ray`` (actors of a Ray cluster
+    that is there) or ``slurm`` (an array of jobs, each a shard). ``address`` is the Ray cluster's;
+    ``gpus``, ``cpus`` what one worker takes of it. ``slurm`` holds submitit's parameters.
+    """
 
     workers: int | None = None
-    """Worker processes; ``null`` for one a core, at most 16."""
+    """Worker processes; ``null`` for one a core, at most 16; on a cluster, as many as have room."""
     timeout_s: float = 300.0
     """Longest wait for one clip or one reading before its worker is ended, in seconds."""
+    tries: int = 2
+    """How often a clip or a reading may take its worker down before it is quarantined."""
+    give_up: int = 10
+    """Clips in a row that took their workers down, after which the rest of them is not tried."""
+    executor: str = "local"
+    address: str | None = None
+    gpus: float | None = None
+    """Of one Ray worker; ``null`` for one where an evaluator or a system needs it, else none."""
+    cpus: float = 1.0
+    shards: int | None = None
+    slurm: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -239,6 +256,11 @@ def _check(config: RunConfig, where: str) -> None:
         ("context", config.context, 1),
         ("max_failures", config.max_failures, 0),
         ("execution.workers", config.execution.workers, 1),
+        ("execution.tries", config.execution.tries, 1),
+        ("execution.give_up", config.execution.give_up, 1),
+        ("execution.cpus", config.execution.cpus, 0),
+        ("execution.gpus", config.execution.gpus, 0),
+        ("execution.shards", config.execution.shards, 1),
         ("statistics.resamples", config.statistics.resamples, 100),
         ("statistics.seed", config.statistics.seed, 0),
     ]
@@ -248,6 +270,8 @@ def _check(config: RunConfig, where: str) -> None:
     for figure, margin in (config.margins or {}).items():
         if not margin > 0:
             raise UserError(f"margins.{figure} must be above 0, not {margin:g}", where=where)
+    if config.execution.executor not in EXECUTORS:
+        raise unknown_name("executor", config.execution.executor, EXECUTORS)
     _check_names(config.statistics, where)
     if not 0 < config.statistics.level < 1:
         raise UserError("statistics.level must lie between 0 and 1, e.g. 0.95", where=where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,6 +12,10 @@ PRECISIONS = ("fp32", "fp16", "auto")
 """``auto``: half precision on a CUDA device, which is made for it, and single on a CPU."""
 
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+"""The variable by which a process is shown some of a machine's GPUs."""
+
+
 def choose(device: str | None) -> str:
     """The device asked for; by default ``cuda`` where there is one, else ``cpu``."""
     if device:
@@ -18,6 +23,18 @@ def choose(device: str | None) -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def visible() -> list[str]:
+    """What ``VISIBLE`` names each GPU that this process sees; empty without any."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return []
+    named = os.environ.get(VISIBLE)
+    if named is not None:
+        return [one.strip() for one in named.split(",") if one.strip()]
+    return [str(index) for index in range(torch.cuda.device_count())]
 
 
 def check(device: str | None, option: str) -> None:

@@ -10,14 +10,23 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mamtra_eval import audio, entering, evaluators, family, provenance, registry, scoring
+from mamtra_eval import (
+    audio,
+    entering,
+    evaluators,
+    executors,
+    family,
+    provenance,
+    registry,
+    scoring,
+)
 from mamtra_eval import config as configuration
 from mamtra_eval import plan as planning
 from mamtra_eval.config import RunConfig, to_dict
-from mamtra_eval.executors.local import LocalExecutor
+from mamtra_eval.executors import Executor, Need
 from mamtra_eval.family import FamilyConfig
 from mamtra_eval.plan import Plan
 from mamtra_eval.progress import Advance, Progress, Silent
@@ -26,6 +35,7 @@ from mamtra_eval.rows import ClipKey, ClipRow
 from mamtra_eval.stages import Failure, Made, Synthesizer
 from mamtra_eval.store import Store, now
 from mamtra_eval.systems import Request, System
+from mamtra_eval.targets import SystemSpec
 
 
 def evaluate(
@@ -79,21 +89,42 @@ def synthesize(plan: Plan, store: Store, progress: Progress) -> None:
         if not missing:
             continue
         audio.remove_parts(store.folder / "clips" / folders[name])
-        system: System = registry.create("systems", spec.kind, spec.options)
-        batch_size, most = system.batch_size, system.max_processes
-        system.close()
-        executor = LocalExecutor.of(plan.config.execution)
-        workers = min(most or executor.workers, executor.workers)
-        size = min(batch_size, math.ceil(len(missing) / workers))  # work for every one of them
+        pool = _pool(plan, store, spec)
+        size = min(pool.batch_size, math.ceil(len(missing) / pool.workers))  # work for each of them
         with progress.stage(f"Speaking  {name}", len(missing)) as advance:
-            executor.run(
+            pool.executor.run(
                 Synthesizer,
                 (spec, store.folder, folders[name]),
                 planning.batches(missing, size),
                 on_result=_clip_writer(store, name, advance),
                 on_lost=_clip_loser(store, name, advance),
-                workers=workers,
+                need=pool.need,
             )
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """Where one system's clips are made, and by how many."""
+
+    executor: Executor
+    need: Need
+    workers: int
+    batch_size: int
+
+
+def _pool(plan: Plan, store: Store, spec: SystemSpec) -> _Pool:
+    system: System = registry.create("systems", spec.kind, spec.options)
+    try:
+        settings = plan.config.execution
+        executor = executors.local(settings) if system.at_home else executors.choose(
+            settings, store.folder
+        )  # fmt: skip
+        device = spec.options.get("device")
+        spread = system.on_device and device in (None, "auto", "cuda") and executor.on_gpu(None)
+        workers = min(system.max_processes or executor.workers, executor.workers)
+        return _Pool(executor, Need(workers, spread), workers, system.batch_size)
+    finally:
+        system.close()
 
 
 def _is_missing(store: Store, row: ClipRow) -> bool:

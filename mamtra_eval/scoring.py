@@ -12,10 +12,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from mamtra_eval import agreement, devices, entering, evaluators
+from mamtra_eval import agreement, entering, evaluators, executors
 from mamtra_eval import plan as planning
 from mamtra_eval.errors import UserError, describe
-from mamtra_eval.executors.local import LocalExecutor
+from mamtra_eval.executors import Executor, Need
 from mamtra_eval.metrics import Item, Metric, Reading
 from mamtra_eval.plan import Plan
 from mamtra_eval.progress import Advance, Progress
@@ -27,25 +27,32 @@ from mamtra_eval.store import Store
 def score(plan: Plan, store: Store, progress: Progress) -> None:
     """Take every reading that is missing of the clips that are there.
 
-    Networks on a GPU are held by one process; what a CPU measures is shared among all workers.
+    Networks on a GPU are held by one process a device; what a CPU measures is shared among all
+    workers.
     """
+    executor = executors.choose(plan.config.execution, store.folder)
     listened = {name: metric for name, metric in plan.metrics.items() if not metric.sources}
-    large = {name for name, metric in listened.items() if _on_gpu(metric)}
-    for names, workers in ((listened.keys() - large, None), (large, 1)):
+    large = {name for name, metric in listened.items() if _on_gpu(metric, executor)}
+    bound = {name for name in large if listened[name].device}  # to one device, by name
+    for names, need in (
+        (listened.keys() - large, Need()),
+        (bound, Need(1)),
+        (large - bound, Need(1, per_device=True)),
+    ):
         if tasks := _score_tasks(plan, store, names):
-            _score(plan, store, progress, tasks, workers)
+            _score(plan, store, progress, executor, tasks, need)
 
 
-def _on_gpu(metric: Metric) -> bool:
-    return metric.on_device and devices.choose(metric.device).startswith("cuda")
+def _on_gpu(metric: Metric, executor: Executor) -> bool:
+    return metric.on_device and executor.on_gpu(metric.device)
 
 
 def _score(
-    plan: Plan, store: Store, progress: Progress, tasks: list[ScoreTask], workers: int | None
-) -> None:
+    plan: Plan, store: Store, progress: Progress, executor: Executor, tasks: list[ScoreTask],
+    need: Need,
+) -> None:  # fmt: skip
     with progress.stage("Scoring", len(tasks)) as advance:
         retries: list[ScoreTask] = []
-        executor = LocalExecutor.of(plan.config.execution)
         write = _reading_writer(store, advance)
 
         def lost(task: ScoreTask, reason: str) -> None:
@@ -58,11 +65,11 @@ def _score(
                 advance()
 
         args = (plan.metric_options,)
-        together = _taken_together(plan, tasks, workers or executor.workers)
+        together = _taken_together(plan, tasks, need.workers or executor.workers)
         batches = planning.batches(tasks, together)
-        executor.run(Scorer, args, batches, write, lost, workers, together=together > 1)
+        executor.run(Scorer, args, batches, write, lost, need, together > 1)
         alone = _reading_writer(store, lambda: None)
-        executor.run(Scorer, args, [[task] for task in retries], alone, lost, workers)
+        executor.run(Scorer, args, [[task] for task in retries], alone, lost, need)
         for _ in {_key(task) for task in retries}:
             advance()
 
@@ -170,9 +177,9 @@ def _measure_again(
             found[_key(task)] = reason
             advance()
 
-        executor = LocalExecutor.of(plan.config.execution)
-        workers = 1 if _on_gpu(plan.metrics[name]) else None
-        executor.run(Scorer, ({name: options},), [[task] for task in tasks], write, lost, workers)
+        executor = executors.choose(plan.config.execution, store.folder)
+        need = Need(1) if _on_gpu(plan.metrics[name], executor) else Need()
+        executor.run(Scorer, ({name: options},), [[task] for task in tasks], write, lost, need)
     return found
 
 

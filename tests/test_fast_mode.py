@@ -148,12 +148,12 @@ def test_a_network_on_a_gpu_is_held_by_one_process_also_when_it_measures_again(
     run = LocalExecutor.run
 
     def spy(self: LocalExecutor, factory: Any, args: Any, *rest: Any, **named: Any) -> None:
-        workers = named.get("workers", rest[3] if len(rest) > 3 else None)
-        asked.append((factory.__name__, workers))
+        need = named["need"] if "need" in named else rest[3]
+        asked.append((factory.__name__, need.workers))
         run(self, factory, args, *rest, **named)
 
     monkeypatch.setattr(LocalExecutor, "run", spy)
-    monkeypatch.setattr(scoring, "_on_gpu", lambda metric: metric.on_device)
+    monkeypatch.setattr(scoring, "_on_gpu", lambda metric, _: metric.on_device)
     asr = {"backend": "whisper_hf", "model": str(tiny_whisper), "device": "cpu"}
     _run(make_list(n=1), tmp_path / "run", asr=asr, metrics=["wer", "health"], mode="fast",
          execution={"workers": 2})  # fmt: skip

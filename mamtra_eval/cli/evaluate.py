@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 Out = Annotated[Path | None, typer.Option("--out", help="Run folder; continued if it exists.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 Limit = Annotated[int | None, typer.Option("--limit", help="Only the first N utterances.")]
+Executor = Annotated[
+    str | None,
+    typer.Option(
+        "--executor", help="Where it runs: local, ray (a cluster), slurm (jobs); local."
+    ),
+]
+Address = Annotated[str | None, typer.Option("--address", help="Of the Ray cluster; HOST:PORT.")]
 Retry = Annotated[
     bool, typer.Option("--retry-failed", help="Try what failed in an earlier start again.")
 ]
@@ -66,6 +73,8 @@ def evaluate(
         int | None, typer.Option(help="Failed clips beyond this number make the exit code 1; 0.")
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes; one a core.")] = None,
+    executor: Executor = None,
+    address: Address = None,
     retry_failed: Retry = False,
     as_json: Json = False,
 ) -> None:
@@ -86,9 +95,9 @@ def evaluate(
         "repeats": repeats,
         "seed": seed,
         "max_failures": max_failures,
-        "execution": {"workers": workers},
+        "execution": _present(workers=workers, executor=executor, address=address),
     }
-    given = {key: value for key, value in values.items() if value is not None}
+    given = _present(**values)
     _carry_out(
         configuration.build(given, settings or [], where="command line"), out, retry_failed, as_json
     )
@@ -101,13 +110,17 @@ def run(
     ] = None,
     out: Out = None,
     limit: Limit = None,
+    executor: Executor = None,
+    address: Address = None,
     retry_failed: Retry = False,
     as_json: Json = False,
 ) -> None:
     """Evaluate what a configuration file or a preset describes."""
     from mamtra_eval import config as configuration
 
-    extra = [f"limit={limit}"] if limit is not None else []
+    execution = {"execution.executor": executor, "execution.address": address}
+    chosen = _present(limit=limit, **execution)
+    extra = [f"{key}={value}" for key, value in chosen.items()]
     _carry_out(configuration.load(config, [*(overrides or []), *extra]), out, retry_failed, as_json)
 
 
@@ -134,6 +147,11 @@ def _carry_out(config: RunConfig, out: Path | None, retry_failed: bool, as_json:
             output.print_table(found)
             typer.echo("\n".join(reports))
         _judge(found.n_failed, config.max_failures)
+
+
+def _present(**values: Any) -> dict[str, Any]:  # noqa: ANN401 -- any option's
+    """Those that were given."""
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def _judge(n_failed: int, allowed: int) -> None:

@@ -44,6 +44,7 @@ class Isolated(System):
     ) -> None:
         self.interpreter, self.limits = interpreter, limits
         self.batch_size, self.max_processes = here.batch_size, here.max_processes
+        self.on_device = here.on_device
         self._here = here
         self._keeper = Keeper(recipe, interpreter, limits)
 

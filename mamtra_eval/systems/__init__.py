@@ -63,6 +63,13 @@ class System(ABC):
     max_processes: int | None = None
     """Most worker processes that may run it side by side; ``None`` leaves it to the executor."""
 
+    on_device: bool = False
+    """Whether it computes on a GPU where there is one: then ``max_processes`` is per device."""
+
+    at_home: bool = False
+    """Whether only the machine on which the run was started may run it: what it needs, a key say,
+    is not to travel."""
+
     concurrent: bool = False
     """Whether ``speak`` and ``stream`` may be called from several threads at once."""
 

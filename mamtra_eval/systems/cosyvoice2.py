@@ -73,6 +73,7 @@ class CosyVoice2(System):
     """Speaks with the package in this process."""
 
     max_processes = 1
+    on_device = True
 
     def __init__(self, settings: options_of.Settings) -> None:
         self.settings = settings

@@ -114,6 +114,7 @@ class Http(System):
     """
 
     max_processes = 1
+    at_home = True
     concurrent = True
 
     def __init__(self, options: dict[str, Any]) -> None:

@@ -55,6 +55,7 @@ class Llasa(System):
     """Speaks with the packages in this process."""
 
     max_processes = 1
+    on_device = True
 
     def __init__(self, settings: options_of.Settings) -> None:
         self.settings = settings

@@ -63,6 +63,7 @@ class Zonos(System):
     """Speaks with the package in this process."""
 
     max_processes = 1
+    on_device = True
 
     def __init__(self, settings: options_of.Settings) -> None:
         self.settings = settings

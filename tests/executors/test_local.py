@@ -65,8 +65,8 @@ def test_a_crash_costs_one_payload() -> None:
     results, lost = _run([[1, "segfault", 2, 3], [4, "exit"], [5]])
     assert results == {n: 100 + n**2 for n in range(1, 6)}
     assert lost == {
-        "segfault": "the worker process died: SIGSEGV",
-        "exit": "the worker process ended with exit code 3",
+        "segfault": "the worker process died: SIGSEGV; quarantined after 2 tries",
+        "exit": "the worker process ended with exit code 3; quarantined after 2 tries",
     }
 
 
@@ -74,7 +74,7 @@ def test_a_hang_costs_one_payload_and_its_time() -> None:
     started = time.monotonic()
     results, lost = _run([["hang", 1], [2]], timeout_s=2.0)
     assert results == {1: 101, 2: 104}
-    assert lost == {"hang": "no result within 2 s; the worker was ended"}
+    assert lost == {"hang": "no result within 2 s; the worker was ended; quarantined after 2 tries"}
     assert time.monotonic() - started < 30
 
 
