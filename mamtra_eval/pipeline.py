@@ -122,7 +122,7 @@ def _pool(plan: Plan, store: Store, spec: SystemSpec) -> _Pool:
         device = spec.options.get("device")
         spread = system.on_device and device in (None, "auto", "cuda") and executor.on_gpu(None)
         workers = min(system.max_processes or executor.workers, executor.workers)
-        return _Pool(executor, Need(workers, spread), workers, system.batch_size)
+        return _Pool(executor, Need(system.max_processes, spread), workers, system.batch_size)
     finally:
         system.close()
 

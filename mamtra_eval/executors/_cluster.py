@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -17,6 +18,7 @@ from mamtra_eval.extras import import_extra
 
 AHEAD = 16
 """Results of an actor that may wait for the driver, before the actor waits for it."""
+KNOCK_S = 10.0
 CLOSE_S = 3.0
 """What an actor gets to end its worker process in good order."""
 
@@ -60,6 +62,7 @@ def join(address: str | None) -> None:
         return
     where = address or os.environ.get("RAY_ADDRESS") or "auto"
     try:
+        _knock(where)
         ray.init(
             address=where, log_to_driver=False, logging_level=logging.ERROR, configure_logging=True,
             namespace="mamtra-eval", runtime_env={"env_vars": _passed_on(os.environ)},
@@ -72,6 +75,15 @@ def join(address: str | None) -> None:
             fix="Start one with ray start --head, and the other machines with ray start "
             "--address HOST:6379, with the Ray and Python of this environment.",
         ) from error
+
+
+def _knock(where: str) -> None:
+    """OSError if nobody is at HOST:PORT: Ray itself would try for minutes."""
+    host, colon, port = where.rpartition(":")
+    if where.startswith("ray://"):
+        raise ValueError("a Ray Client address; give the cluster's own, HOST:6379")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
 
 
 def machines() -> list[Machine]:
@@ -182,8 +194,9 @@ def is_ready(stream: Any) -> bool:  # noqa: ANN401 -- what ray.wait takes
 
 
 def _passed_on(environment: Mapping[str, str]) -> dict[str, str]:
-    """Our own variables. No others: a cluster's dashboard shows them to anyone."""
-    return {name: value for name, value in environment.items() if name.startswith("MAMTRA_EVAL_")}
+    """Where our files lie. Nothing else, a key say: a cluster's dashboard shows it to anyone."""
+    names = ("MAMTRA_EVAL_ENVS", "MAMTRA_EVAL_LOCKS", "MAMTRA_EVAL_TESTSETS")
+    return {name: environment[name] for name in names if name in environment}
 
 
 def _ray() -> Any:  # noqa: ANN401 -- an optional package

@@ -129,7 +129,7 @@ class LocalExecutor:
 
     def _places(self, need: Need) -> list[str | None]:
         """The device of each worker; none for one that sees what this process sees."""
-        workers = need.workers or self.workers
+        workers = min(need.workers or self.workers, self.workers)
         visible = devices.visible() if need.per_device else []
         if len(visible) < 2:
             return [None] * workers

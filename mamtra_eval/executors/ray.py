@@ -41,6 +41,10 @@ if TYPE_CHECKING:
 PACKAGES = ("ray",)
 LOOK_S = 2.0
 """Between two looks at which machines there are."""
+JOINING_S = 10.0
+"""How long machines with enough room may be on their way."""
+MOST_WORKERS = 10_000
+"""Where no number is asked for, the machines are the bound, also those that join later."""
 GRACE_S = 60.0
 """What an actor may be silent beyond its own worker's timeout before it is taken for lost."""
 
@@ -70,6 +74,7 @@ class RayExecutor:
         _cluster.join(settings.address)
         room = sum(Share(settings.cpus, 0).room(one) for one in _cluster.machines())
         self.workers = settings.workers or max(1, room)
+        self._most = settings.workers or MOST_WORKERS
 
     @classmethod
     def of(cls, settings: ExecutionConfig, folder: Path) -> Self:
@@ -99,7 +104,9 @@ class RayExecutor:
         settings = self._settings
         work = Work(batches, on_result, on_lost, settings.tries, settings.give_up)
         gpus = settings.gpus if settings.gpus is not None else float(need.per_device)
-        most = self.workers if need.per_device else need.workers or self.workers
+        most = self._most
+        if need.workers and not need.per_device:
+            most = min(most, need.workers)
         with _visible(self._folder) as token:
             job = Job(
                 pickle.dumps((factory, args)), settings.timeout_s, self._folder, token,
@@ -159,8 +166,8 @@ class Pool:
         waited = time.monotonic() - self._alone_since
         if self.members and waited < self._job.timeout_s + GRACE_S:
             return
-        if not self.members and not self._unfit and waited < GRACE_S:
-            return  # machines may be on their way
+        if not self.members and not self._unfit and waited < JOINING_S:
+            return
         reasons = [f"{name}: {why}" for name, why in self._unfit.items()]
         asked = f"{self._share.cpus:g} CPUs and {self._share.gpus:g} GPUs a worker"
         raise UserError(
