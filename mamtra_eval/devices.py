@@ -55,6 +55,16 @@ def check(device: str | None, option: str) -> None:
         ) from error
 
 
+def is_lost(error: BaseException) -> bool:
+    """Whether after this error a process can use its GPU no more.
+
+    CUDA keeps what is not about memory: every later call fails with the same error, an illegal
+    address or a failed assertion, until the process ends.
+    """
+    message = str(error)
+    return "CUDA error:" in message and "out of memory" not in message
+
+
 def check_precision(precision: str) -> None:
     """UserError for a precision that is none."""
     if precision not in PRECISIONS:

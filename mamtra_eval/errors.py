@@ -44,6 +44,10 @@ class MeasurementError(Exception):
     """A metric could not be taken of a clip. The message becomes the failure row."""
 
 
+class Unusable(Exception):  # noqa: N818 -- it names the state, not the error
+    """This process can compute nothing more: another one must go on. The message says why."""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """The error for a name that is none of ``known``, with the nearest ones first."""
     known = sorted(known)
@@ -55,7 +59,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
 def describe(error: BaseException) -> str:
     """One line for a failure row: the message alone of an expected error, else with its class."""
     message = " ".join(str(error).split())
-    if isinstance(error, SynthesisError | MeasurementError | UserError):
+    if isinstance(error, SynthesisError | MeasurementError | UserError | Unusable):
         return message
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 

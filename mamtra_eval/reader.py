@@ -28,6 +28,8 @@ from mamtra_eval.rows import (
 from mamtra_eval.testset import Utterance
 
 DATABASE = "run.sqlite"
+WAIT_S = 30.0
+"""How long another program's lock on the database is waited for."""
 
 
 class RunReader:
@@ -46,18 +48,16 @@ class RunReader:
             self._db = _connect(path)
             self._prepare()
             self._check_version()
-        except sqlite3.DatabaseError as error:
-            raise UserError(
-                f"the run's database can't be opened ({error})",
-                where=str(path),
-                fix="Move the folder away, or give another one.",
-            ) from error
+        except sqlite3.Error as error:
+            raise explained(error, path) from error
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.close()
+        if isinstance(error, sqlite3.Error):
+            raise explained(error, self.folder / DATABASE) from error
 
     def close(self) -> None:
         """Close the database; everything written so far stays."""
@@ -70,7 +70,7 @@ class RunReader:
 
     def notes(self) -> list[str]:
         """What a reader must know of the run."""
-        return [text for _, text in self.owned_notes()]
+        return [*(text for _, text in self.owned_notes()), *self.meta("rescued", [])]
 
     def owned_notes(self) -> list[tuple[str, str]]:
         """The same, each with the metric that it is about (empty for the whole run)."""
@@ -180,6 +180,37 @@ class RunReader:
         """What is done to the database before anything is read from it."""
 
 
+def damaged(how: str) -> sqlite3.DatabaseError:
+    """The error that SQLite itself would raise, had it met the damage."""
+    error = sqlite3.DatabaseError(how)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
+def explained(error: sqlite3.Error, path: Path) -> UserError:
+    """What went wrong with a run's database, and what to do about it."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary of an extended code
+    go_on = "then the same command goes on from here."
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        what = "another program has locked the run's database"
+        fix = f"End it (a database browser, a backup), {go_on}"
+    elif code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        what = f"the run's database can't be written or read ({error})"
+        fix = f"Make room on the disk, or see what ails it; {go_on}"
+    elif code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        what = f"the run's database can't be written ({error})"
+        fix = f"Make the folder writable, {go_on}"
+    elif code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        what = f"the run's database is damaged ({error})"
+        fix = f"Save what is left of it with: mamtra-eval rescue {path.parent}"
+    elif "no such table" in str(error):
+        what = "the run's database is empty or not a run's: its first start ended at once"
+        fix = f"Start it again with evaluate, or try mamtra-eval rescue {path.parent}"
+    else:
+        what, fix = f"the run's database can't be used ({error})", "Move the folder away."
+    return UserError(what, where=str(path), fix=fix)
+
+
 def _clip(row: Mapping[str, Any]) -> ClipRow:
     """A row of clips; columns that older runs lack (``rows.ADDED``) are ``None``."""
     return ClipRow(
@@ -206,7 +237,7 @@ def _profile(row: Sequence[Any]) -> ProfileRow:
 def _connect(path: Path) -> sqlite3.Connection:
     """Open the database; one in a read-only folder by way of a copy."""
     if os.access(path.parent, os.W_OK):
-        return sqlite3.connect(path, timeout=30, isolation_level=None)
+        return sqlite3.connect(path, timeout=WAIT_S, isolation_level=None)
     # SQLite reads no write-ahead log where it can't write: a killed run is read from a copy.
     memory = sqlite3.connect(":memory:", isolation_level=None)
     with TemporaryDirectory() as folder:

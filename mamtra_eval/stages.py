@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mamtra_eval import audio, batching, envelope, registry
+from mamtra_eval import audio, batching, devices, envelope, registry
 from mamtra_eval.audio import Clip
-from mamtra_eval.errors import MeasurementError, UserError, describe
+from mamtra_eval.errors import MeasurementError, Unusable, UserError, describe
 from mamtra_eval.metrics import Item, Metric, Reading
 from mamtra_eval.systems import Request, System, Words, clip_stem
 from mamtra_eval.targets import SystemSpec
@@ -103,6 +103,7 @@ class Synthesizer:
         if isinstance(result, UserError):
             raise result
         if isinstance(result, Exception):
+            _check_device(result)
             return Failure(describe(result))
         stem = clip_stem(request.utterance, request.repeat)
         if isinstance(result, Words):
@@ -190,6 +191,12 @@ class Scorer:
                 pool.shutdown(cancel_futures=True)
 
 
+def _check_device(error: Exception) -> None:
+    """Unusable if the error took this process's GPU with it."""
+    if devices.is_lost(error):
+        raise Unusable(f"the worker's GPU was lost ({describe(error)})")
+
+
 def _is_intact(task: ScoreTask) -> bool:
     try:
         return audio.sha256(task.item.path) == task.sha256
@@ -204,5 +211,6 @@ def _taken(reading: Reading | Exception, metric: Metric, seconds: float) -> Take
     if isinstance(result, UserError):
         raise result
     if isinstance(result, Exception):  # a failure is a row, never the run's end
+        _check_device(result)
         return Failure(describe(result))
     return Taken(result, seconds)

@@ -15,8 +15,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,7 +26,7 @@ from typing import Any
 from mamtra_eval.errors import UserError
 from mamtra_eval.metrics import Reading
 from mamtra_eval.profiling.rows import ProfileRow
-from mamtra_eval.reader import DATABASE, RunReader
+from mamtra_eval.reader import DATABASE, RunReader, damaged
 from mamtra_eval.rows import ADDED, SCHEMA, SCHEMA_VERSION, ClipKey, MetricRow, SystemRow
 from mamtra_eval.testset import Utterance
 
@@ -35,12 +36,21 @@ class Store(RunReader):
 
     def __init__(self, folder: Path) -> None:
         _make_folder(folder)
-        (folder / DATABASE).touch()
+        try:
+            (folder / DATABASE).touch()
+        except OSError as error:
+            raise UserError(
+                f"the run can't be written ({error.strerror})",
+                where=str(folder),
+                fix="Make the folder writable, then the same command goes on from here. Reports "
+                "can be made of it as it is: mamtra-eval leaderboard.",
+            ) from error
         super().__init__(folder)
         if self.meta("schema") is None:
             self.set_meta("schema", SCHEMA_VERSION)
 
     def _prepare(self) -> None:
+        self._check_pages()
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(SCHEMA)
@@ -48,25 +58,23 @@ class Store(RunReader):
             with self.transaction():  # asked again inside: another process may be doing the same
                 self._add_columns()
 
+    def _check_pages(self) -> None:
+        """DatabaseError for a damaged database, before anything is written into it.
+
+        Some seconds per GB, beside what starting a run of that size takes anyway.
+        """
+        [found] = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise damaged(found)
+
     def _add_columns(self) -> None:
         for table, added in ADDED.items():
             for column in added.keys() - self._columns_of(table):
                 self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {added[column]}")
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """Be the only writer; UserError if another process is. Ends with the process, too."""
-        path = self.folder / ".lock"
-        with path.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(
-                    "another process is writing this run",
-                    where=str(self.folder),
-                    fix="Wait for it, or choose another --out.",
-                ) from None
-            yield
+        return lock(self.folder)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -249,6 +257,29 @@ class Store(RunReader):
                     (system, metric),
                 )
 
+    def forget_reading(self, key: ClipKey, metric: str) -> None:
+        """Drop one reading."""
+        self._db.execute(
+            "DELETE FROM readings WHERE system = ? AND utterance = ? AND repeat = ? AND metric = ?",
+            (*_columns(key), metric),
+        )
+
+    def restore(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write rows as they were read from a database like this; what does not fit is left out.
+
+        Args:
+            table: of the schema.
+            rows: values by column; columns that the schema does not have are left out.
+        """
+        known = self._columns_of(table)
+        for row in rows:
+            values = {name: value for name, value in row.items() if name in known}
+            names, marks = ", ".join(values), ", ".join("?" * len(values))
+            # Names of the schema alone are put into the statement.
+            command = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})"  # noqa: S608
+            with suppress(sqlite3.IntegrityError):
+                self._db.execute(command, tuple(values.values()))
+
     def forget_clip(self, key: ClipKey) -> None:
         """Plan a clip again, with all its readings (its file is gone, say)."""
         with self.transaction():
@@ -265,6 +296,21 @@ class Store(RunReader):
     def _relative(self, path: Path | None) -> str | None:
         # Relative to the run, so that a checkout with its runs can be moved as a whole.
         return Path(os.path.relpath(path, self.folder)).as_posix() if path else None
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Be the only writer of a run folder; UserError if another process is."""
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                "another process is writing this run",
+                where=str(folder),
+                fix="Wait for it, or choose another --out.",
+            ) from None
+        yield
 
 
 def now() -> str:

@@ -257,7 +257,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(
 def test_a_damaged_database_is_said(make_list: MakeList, tmp_path: Path) -> None:
     folder = evaluate(_config(make_list(1)), tmp_path / "run")
     (folder / "run.sqlite").write_bytes(b"not a database" * 100)
-    with pytest.raises(UserError, match="database can't be opened"):
+    with pytest.raises(UserError, match="database is damaged"):
         evaluate(_config(make_list(1, folder="b")), folder)
 
 

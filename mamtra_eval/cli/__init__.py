@@ -32,6 +32,7 @@ from mamtra_eval.cli import (
     published,
     recipes,
     report,
+    rescue,
     testsets,
     tradeoff,
     verify,
@@ -53,6 +54,7 @@ app.command()(profile.profile)
 app.command()(advise.advise)
 app.command()(claims.claims)
 app.command()(verify.verify)
+app.command()(rescue.rescue)
 app.command("list")(listing.listing)
 app.command()(power.power)
 app.command()(published.published)

@@ -15,9 +15,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document and 
 Limit = Annotated[int | None, typer.Option("--limit", help="Only the first N utterances.")]
 Executor = Annotated[
     str | None,
-    typer.Option(
-        "--executor", help="Where it runs: local, ray (a cluster), slurm (jobs); local."
-    ),
+    typer.Option("--executor", help="Where it runs: local, ray (a cluster), slurm (jobs); local."),
 ]
 Address = Annotated[str | None, typer.Option("--address", help="Of the Ray cluster; HOST:PORT.")]
 Retry = Annotated[

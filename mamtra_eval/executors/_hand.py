@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing.connection import wait
 from typing import Any
 
-from mamtra_eval.executors._worker import TAKEN, Handler, Ready, Stop, work
+from mamtra_eval.executors._worker import TAKEN, Handler, Leaving, Ready, Stop, work
 
 MOST_TIMES = 10
 """Times the timeout that a batch gets whose results come together."""
@@ -89,6 +89,9 @@ class Hand:
         self._be_patient()
         if isinstance(message, Stop):
             raise message.error
+        if isinstance(message, Leaving):
+            stop([self])
+            raise Gone(message.reason)
         if isinstance(message, Ready):
             self.ready = True
         elif message == TAKEN:

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from mamtra_eval import processes
-from mamtra_eval.errors import UserError, describe
+from mamtra_eval.errors import Unusable, UserError, describe
 
 Handler = Callable[[Sequence[Any]], Iterable[tuple[int, Any]]]
 
@@ -24,6 +24,13 @@ TAKEN = "taken"
 @dataclass(frozen=True)
 class Ready:
     """Sent once: the handler is made."""
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """Sent last: this process is of no more use, and another one is to go on."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,8 @@ def work(connection: Connection, factory: Callable[..., Handler], args: tuple[An
                 connection.send((index, result))
     except BrokenPipeError:
         return
+    except Unusable as error:
+        connection.send(Leaving(describe(error)))
     except Exception as error:  # told to the parent, which ends the run
         connection.send(Stop(_as_told(error)))
 
