@@ -16,7 +16,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from mamtra_eval import evaluators, registry
+from mamtra_eval import evaluators, parts, registry
 from mamtra_eval.config import DEFAULT_MARGINS, RunConfig, to_dict
 from mamtra_eval.errors import MeasurementError, UserError, unknown_name
 from mamtra_eval.metrics import Metric
@@ -72,6 +72,7 @@ def check_new(plan: Plan) -> None:
 def enter(plan: Plan, store: Store) -> None:
     """Write the plan into a run folder; UserError if the folder holds another run's rows."""
     _check_baseline(plan, {row.name for row in store.systems()})
+    _check_part(plan, store)
     _check_audio(plan, store)
     _check_testset(plan, store)
     _check_profiled(plan, store)
@@ -83,7 +84,7 @@ def enter(plan: Plan, store: Store) -> None:
             store.add_system(
                 SystemRow(name, spec.kind, spec.target, folder_name(name), plan.identities[name])
             )
-            for request in plan.requests(name):
+            for request in plan.own_requests(name):
                 key = ClipKey(name, request.utterance, request.repeat)
                 store.add_clip(key, request.seed)
         for name, metric in plan.metrics.items():
@@ -102,6 +103,8 @@ def enter(plan: Plan, store: Store) -> None:
             store.set_meta("margins_late", True)
         margins = DEFAULT_MARGINS if plan.config.margins is None else plan.config.margins
         store.set_meta("margins", margins)
+        if plan.part:
+            store.set_meta(parts.META, parts.to_meta(plan.part))
         store.set_meta(
             "testset",
             {
@@ -113,6 +116,21 @@ def enter(plan: Plan, store: Store) -> None:
                 "seed": plan.config.seed,
             },
         )
+
+
+def _check_part(plan: Plan, store: Store) -> None:
+    """UserError for another part of the plan than the folder's, or one of another size."""
+    before = store.meta("testset")
+    if before is None:
+        return
+    part = parts.of_meta(store.meta(parts.META))
+    if part != plan.part:
+        raise _other(store, *("all clips" if one is None else f"shard {one}"
+                              for one in (part, plan.part)))  # fmt: skip
+    size = (len(plan.testset.utterances), plan.config.repeats)
+    if part and size != (before["n"], before["repeats"]):
+        raise _other(store, f"shard {part} of {before['n']} utterances x {before['repeats']}",
+                     f"of {size[0]} x {size[1]}")  # fmt: skip
 
 
 def _footprints(plan: Plan) -> dict[str, dict[str, Any]]:
@@ -220,8 +238,8 @@ def _check_systems(plan: Plan, store: Store) -> None:
         earlier = [
             request
             for request in plan.requests(row.name)
-            if ClipKey(row.name, request.utterance, request.repeat) in planned
-        ]
+            if plan.part or ClipKey(row.name, request.utterance, request.repeat) in planned
+        ]  # of a part all, as at its first start
         before = {"kind": row.kind, **row.identity}
         grown = len(earlier) < len(plan.requests(row.name))
         identity = identify(spec, earlier) if grown else plan.identities[row.name]

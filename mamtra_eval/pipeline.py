@@ -28,6 +28,7 @@ from mamtra_eval import plan as planning
 from mamtra_eval.config import RunConfig, to_dict
 from mamtra_eval.executors import Executor, Need
 from mamtra_eval.family import FamilyConfig
+from mamtra_eval.parts import Part
 from mamtra_eval.plan import Plan
 from mamtra_eval.progress import Advance, Progress, Silent
 from mamtra_eval.reader import DATABASE
@@ -44,6 +45,7 @@ def evaluate(
     *,
     progress: Progress | None = None,
     retry_failed: bool = False,
+    part: Part | None = None,
 ) -> Path:
     """Run a configuration to its end and return the run folder.
 
@@ -53,12 +55,14 @@ def evaluate(
             so that the same call continues what an earlier one began.
         progress: told how far it is.
         retry_failed: try failed clips and readings again instead of keeping their rows.
+        part: make and score this share of the clips only; ``joining`` puts shares together.
 
     Raises:
         UserError: for whatever is wrong with the configuration, before anything is made.
     """
     family.check_folders(config.family)
     plan = planning.make(entering.continued(config, out) if out else config)
+    plan = replace(plan, part=part)
     folder = out or plan.default_folder()
     if not (folder / DATABASE).exists():
         entering.check_new(plan)  # before anything is written
@@ -83,7 +87,7 @@ def synthesize(plan: Plan, store: Store, progress: Progress) -> None:
     for name, spec in plan.systems.items():
         missing = [
             request
-            for request in plan.requests(name)
+            for request in plan.own_requests(name)
             if _is_missing(store, rows[ClipKey(name, request.utterance, request.repeat)])
         ]
         if not missing:

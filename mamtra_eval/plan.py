@@ -18,6 +18,7 @@ from mamtra_eval.config import RunConfig, to_dict
 from mamtra_eval.errors import UserError
 from mamtra_eval.footprint import Footprint
 from mamtra_eval.metrics import Metric
+from mamtra_eval.parts import Part
 from mamtra_eval.protocol import TRANSCRIPTS
 from mamtra_eval.recipes.applying import SUPPLIED
 from mamtra_eval.systems import Request, System, clip_stem
@@ -45,10 +46,17 @@ class Plan:
     metric_options: dict[str, dict[str, Any]]
     notes: tuple[tuple[str, str], ...]
     """What a reader must know, each with the metric that it is about (empty for the whole run)."""
+    part: Part | None = None
+    """The share of the clips that this run makes; all of them without one."""
 
     def requests(self, system: str) -> list[Request]:
         """The clips of one system, with the seed of each."""
         return requests(self.testset, system, self.config)
+
+    def own_requests(self, system: str) -> list[Request]:
+        """Those of them that this run makes."""
+        asked = self.requests(system)
+        return self.part.of(asked, system) if self.part else asked
 
     def signature(self, metric: str) -> str:
         """A metric's signature with that of the audio it is handed."""

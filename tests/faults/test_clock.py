@@ -14,16 +14,10 @@ from runs import REPOSITORY, command, finish, start
 from mamtra_eval.reader import RunReader
 
 JUMPING = '''"""Shifts what a process takes for the time, by another jump at each look."""
-import datetime, itertools, time
+import itertools, time
 JUMPS = itertools.cycle([0, 7200, -7200, 40 * 365 * 86400, -20 * 365 * 86400])
-_time, _datetime = time.time, datetime.datetime
+_time = time.time
 time.time = lambda: _time() + next(JUMPS)
-class Jumping(_datetime):
-    __slots__ = ()  # compiled packages look at its size
-    @classmethod
-    def now(cls, tz=None):
-        return _datetime.now(tz) + datetime.timedelta(seconds=next(JUMPS))
-datetime.datetime = Jumping
 '''
 
 
