@@ -16,6 +16,8 @@ from mamtra_eval.executors._actor import Actor, Failed, Fell, Job, Result
 from mamtra_eval.executors._work import Batch
 from mamtra_eval.extras import import_extra
 
+WHAT = ("the executor ray", "ray", "ray")
+"""What needs which package, by which extra."""
 AHEAD = 16
 """Results of an actor that may wait for the driver, before the actor waits for it."""
 KNOCK_S = 10.0
@@ -104,15 +106,14 @@ class Member:
     """An actor on a machine, with what it is working on."""
 
     def __init__(self, job: Job, machine: Machine, cpus: float, gpus: float) -> None:
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
         self.machine = machine
         self.ready = False
         self.batch: Batch | None = None
         self._stream: Any = None
         self._deadline = float("inf")
         self._silence_s = 0.0
-        place = NodeAffinitySchedulingStrategy(machine.id, soft=False)
+        strategies = import_extra("ray.util.scheduling_strategies", *WHAT)
+        place = strategies.NodeAffinitySchedulingStrategy(machine.id, soft=False)
         made = _ray().remote(Actor).options(
             num_cpus=cpus, num_gpus=gpus, max_restarts=0, scheduling_strategy=place
         )  # fmt: skip
@@ -200,4 +201,4 @@ def _passed_on(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _ray() -> Any:  # noqa: ANN401 -- an optional package
-    return import_extra("ray", "the executor ray", "ray", "ray")
+    return import_extra("ray", *WHAT)
