@@ -78,7 +78,7 @@ def _test(session: nox.Session, which: str) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Kill and restart a run at random for 30 minutes (``-- --minutes 5``), and compare its rows."""
+    """Kill and restart a run for 30 minutes (``-- --minutes 5``), and compare its rows."""
     session.install(TORCH)
     session.install("-e", ".", *_groups("test"))
     session.run("python", "tests/soak.py", "--ray", *session.posargs)
