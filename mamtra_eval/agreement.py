@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mamtra_eval.metrics import Metric, Reading
@@ -86,6 +86,38 @@ def compare(
         "strict": math.fsum(other for _, other in ratios) / n if n else None,
         "largest_difference": max((abs(one - other) for one, other in ratios), default=None),
         "examples": flips[:10],
+    }
+
+
+def pool(found: Sequence[Mapping[str, Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """The comparisons of several parts of a run as one: each has drawn a sample of its own.
+
+    Args:
+        found: of each part, by metric, what ``compare`` gave.
+    """
+    names = dict.fromkeys(name for part in found for name in part)
+    return {name: _pooled([part[name] for part in found if name in part]) for name in names}
+
+
+def _pooled(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    added = ("n", "n_sampled", "n_failed_fast", "n_failed_strict", "n_differing",
+             "n_transcripts_differing")  # fmt: skip
+    counts = {key: sum(result[key] for result in results) for key in added}
+    n = counts["n"]
+
+    def mean(key: str) -> float | None:
+        return math.fsum(one["n"] * one[key] for one in results if one["n"]) / n if n else None
+
+    largest = (one["largest_difference"] for one in results if one["n"])
+    return {
+        **counts,
+        "differing_at_most": _wilson_upper(counts["n_differing"], n) if n else None,
+        "figure": results[0]["figure"],
+        "unit": results[0]["unit"],
+        "fast": mean("fast"),
+        "strict": mean("strict"),
+        "largest_difference": max(largest, default=None),
+        "examples": [example for result in results for example in result["examples"]][:10],
     }
 
 

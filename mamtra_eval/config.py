@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from omegaconf import MISSING
 
-from mamtra_eval import catalogue, family, recipes, registry, structured
+from mamtra_eval import catalogue, family, recipes, redaction, registry, structured
 from mamtra_eval.errors import UserError, unknown_name
 from mamtra_eval.family import FamilyConfig
 
@@ -244,6 +244,8 @@ def _check(config: RunConfig, where: str) -> None:
             where=where,
             fix=f"Known: {', '.join(MODES)}.",
         )
+    for section in ("asr", "speaker", "dnsmos", "health", "utmos", "second", "options"):
+        redaction.refuse_fields(getattr(config, section), f"{where}, key {section}")
     if config.recipe is not None:
         recipes.find(config.recipe)
     if config.statistics.resamples > MAX_RESAMPLES:

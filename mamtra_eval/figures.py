@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mamtra_eval.metrics import Aggregate, Figure, Reading
 from mamtra_eval.opinions import Opinion
 from mamtra_eval.resampling import Ratios, Resampling
 from mamtra_eval.rows import ClipRow
-from mamtra_eval.rundata import Readings, RunData
+from mamtra_eval.rundata import RunData
 from mamtra_eval.statistics.bootstrap import Estimate
 from mamtra_eval.statistics.equivalence import Verdict, verdict
 
@@ -54,32 +54,40 @@ def work_out(data: RunData) -> dict[FigureKey, Value]:
     by_system = clips_by_system(data)
     resampling = Resampling([item.id for item in data.utterances], data.speakers)
     coverage: dict[FigureKey, tuple[Figure, int, int]] = {}
-    ratios: dict[FigureKey, Ratios] = {}
     foreign: dict[FigureKey, str] = {}
     for metric in data.metrics:
         failed_counts = data.failed_counts.get(metric.name, {})
-        for system, clips in by_system.items():
-            for figure in metric.figures:
+        taken = {system: [data.readings.get((clip.key, metric.name)) for clip in clips]
+                 for system, clips in by_system.items()}  # fmt: skip
+        for figure in metric.figures:
+            ratios: dict[str, Ratios] = {}  # of one figure at a time: of all they would be large
+            for system, clips in by_system.items():
                 key = (system, figure.name)
-                ratios[key], n, n_failed = _ratios(
-                    clips, metric.name, figure, data.readings, failed_counts
-                )
+                ratios[system], n, n_failed = _ratios(clips, taken[system], figure, failed_counts)
                 coverage[key] = (figure, n, n_failed)
                 if signature := data.foreign.get((system, metric.name)):
                     foreign[key] = signature
-    for key, own in ratios.items():
-        aggregate, reference = coverage[key][0].aggregate, (data.baseline, key[1])
-        resampling.want(key, own, aggregate, is_share=coverage[key][0].is_share)
-        # Each system's mean up to a bound is over utterances of its own: their difference is no
-        # difference of systems.
-        alike = foreign.get(key) == foreign.get(reference)
-        if key[0] != data.baseline and aggregate != "mean_up_to" and alike:
-            resampling.want_difference(key, own, ratios.get(reference, {}), aggregate)
+            _ask(resampling, figure, ratios, data.baseline, foreign)
     resampling.run(**data.statistics)
     return {
         key: _value(key, *covered, resampling, data.margins, foreign.get(key))
         for key, covered in coverage.items()
     } | _opinions(data)
+
+
+def _ask(
+    resampling: Resampling, figure: Figure, ratios: Mapping[str, Ratios], baseline: str,
+    foreign: Mapping[FigureKey, str],
+) -> None:  # fmt: skip
+    """Want one figure of every system, and its difference to the baseline."""
+    for system, own in ratios.items():
+        key, reference = (system, figure.name), (baseline, figure.name)
+        resampling.want(key, own, figure.aggregate, is_share=figure.is_share)
+        # Each system's mean up to a bound is over utterances of its own: their difference is no
+        # difference of systems.
+        alike = foreign.get(key) == foreign.get(reference)
+        if system != baseline and figure.aggregate != "mean_up_to" and alike:
+            resampling.want_difference(key, own, ratios.get(baseline, {}), figure.aggregate)
 
 
 def _opinions(data: RunData) -> dict[FigureKey, Value]:
@@ -137,16 +145,21 @@ def _value(
 
 def _ratios(
     clips: list[ClipRow],
-    metric: str,
+    taken: Sequence[Reading | str | None],
     figure: Figure,
-    readings: Readings,
     failed_counts: dict[str, dict[str, float]],
 ) -> tuple[Ratios, int, int]:
-    """Numerator and denominator by utterance, clips that entered, failed ones that did not."""
+    """Numerator and denominator by utterance, clips that entered, failed ones that did not.
+
+    Args:
+        clips: of one system.
+        taken: a reading of each, or why there is none; ``None`` while it is pending.
+        figure: of the metric that they are of.
+        failed_counts: by utterance, what a clip without a reading counts as.
+    """
     repeats: dict[str, list[tuple[float, float]]] = defaultdict(list)
     n_failed = 0
-    for clip in clips:
-        reading = readings.get((clip.key, metric))
+    for clip, reading in zip(clips, taken, strict=True):
         failed = clip.status == "failed" or isinstance(reading, str)
         pair = None
         if isinstance(reading, Reading):
@@ -173,6 +186,9 @@ def combine(
     pairs: Sequence[tuple[float, float]], aggregate: Aggregate, at: float = 0.0
 ) -> tuple[float, float]:
     """One utterance's repeats as one ratio; the arguments are those of ``Figure``."""
+    if len(pairs) == 1 and aggregate in ("pooled", "mean"):  # most are: no sum to be rounded
+        [(above, below)] = pairs
+        return (above, below) if aggregate == "pooled" else (above / below, 1.0)
     if aggregate == "pooled":
         return math.fsum(above for above, _ in pairs), math.fsum(below for _, below in pairs)
     rate = math.fsum(above / below for above, below in pairs) / len(pairs)

@@ -31,6 +31,22 @@ def collect(data: RunData, floor_value: Measured | None) -> list[str]:
             f"The recogniser's own floor: a WER of {100 * floor_value.estimate.value:.1f} % (mean "
             f"of {floor_value.n} clips) on {data.floor}, the test set's own recordings."
         )
+    if data.part:
+        found.append(
+            f"This is shard {data.part} of a plan, {len(data.clips):,} of its clips: no figure "
+            "here is of the whole test set. mamtra-eval merge joins the shards."
+        )
+    if data.distributed:
+        found.append(
+            f"Real-time factors are not shown: the clips were made {_where(data.distributed)}, on "
+            "machines that may differ. mamtra-eval profile measures speed, on one of them alone."
+        )
     if data.agreement:
         found.append(agreement.note(data.agreement))
     return found
+
+
+def _where(distributed: str) -> str:
+    """Where clips were made that were not made on one machine."""
+    known = {"ray": "on a Ray cluster", "slurm": "by jobs of a Slurm cluster"}
+    return known.get(distributed, "in shards")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from mamtra_eval import (
     evaluators,
     executors,
     family,
+    parts,
     provenance,
     registry,
     scoring,
@@ -60,15 +62,13 @@ def evaluate(
     Raises:
         UserError: for whatever is wrong with the configuration, before anything is made.
     """
-    family.check_folders(config.family)
-    plan = planning.make(entering.continued(config, out) if out else config)
-    plan = replace(plan, part=part)
-    folder = out or plan.default_folder()
-    if not (folder / DATABASE).exists():
-        entering.check_new(plan)  # before anything is written
+    if config.execution.executor == executors.SLURM and part is None:
+        from mamtra_eval import sharding  # which calls this for each shard
+
+        return sharding.evaluate(config, out, progress=progress, retry_failed=retry_failed)
+    plan, folder = prepare(config, out, part)
     with Store(folder) as store, store.lock():
-        entering.enter(plan, store)
-        _write_provenance(plan, store)
+        begin(plan, store)
         if retry_failed:
             store.forget_failures(list(plan.systems), list(plan.metrics))
         show = progress or Silent()
@@ -78,6 +78,27 @@ def evaluate(
         scoring.agree(plan, store, show)
         store.set_meta("finished", now())
     return folder
+
+
+def prepare(config: RunConfig, out: Path | None, part: Part | None = None) -> tuple[Plan, Path]:
+    """The plan of a configuration, checked, and the run folder for it; nothing is written."""
+    family.check_folders(config.family)
+    plan = planning.make(entering.continued(config, out) if out else config)
+    whole = plan.default_folder()
+    folder = out or (parts.folder(whole, part) if part else whole)
+    plan = replace(plan, part=part)
+    if not (folder / DATABASE).exists():
+        entering.check_new(plan)
+    return plan, folder
+
+
+def begin(plan: Plan, store: Store) -> None:
+    """Enter a plan into its run folder, with this start's provenance."""
+    entering.enter(plan, store)
+    _write_provenance(plan, store)
+    executor = plan.config.execution.executor
+    if plan.part or executor != executors.LOCAL:
+        store.set_meta(parts.DISTRIBUTED, parts.SHARDS if plan.part else executor)
 
 
 def synthesize(plan: Plan, store: Store, progress: Progress) -> None:
@@ -132,7 +153,7 @@ def _pool(plan: Plan, store: Store, spec: SystemSpec) -> _Pool:
 
 
 def _is_missing(store: Store, row: ClipRow) -> bool:
-    if row.status == "done" and not (store.folder / (row.path or "")).is_file():
+    if row.status == "done" and not os.path.isfile(f"{store.folder}/{row.path}"):  # noqa: PTH113
         store.forget_clip(row.key)  # somebody deleted the file: make it anew
         return True
     return row.status == "planned"

@@ -9,12 +9,14 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
+from mamtra_eval import borders
 from mamtra_eval.errors import UserError
+from mamtra_eval.evidence import Evidence
 from mamtra_eval.metrics import Figure, Reading
 from mamtra_eval.profiling.rows import ProfileKey, ProfileRow
 from mamtra_eval.rows import (
@@ -28,6 +30,8 @@ from mamtra_eval.rows import (
 from mamtra_eval.testset import Utterance
 
 DATABASE = "run.sqlite"
+MOST_ALIKE = 50_000
+"""Different counts that are remembered while rows are read."""
 WAIT_S = 30.0
 """How long another program's lock on the database is waited for."""
 
@@ -46,6 +50,7 @@ class RunReader:
             )
         try:
             self._db = _connect(path)
+            borders.check_schema(self._db, path)
             self._prepare()
             self._check_version()
         except sqlite3.Error as error:
@@ -66,7 +71,10 @@ class RunReader:
     def meta(self, key: str, default: Any = None) -> Any:  # noqa: ANN401 -- any JSON value
         """The JSON value kept under a key."""
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return json.loads(row[0]) if row else default
+        try:
+            return json.loads(row[0]) if row else default
+        except (ValueError, RecursionError) as error:
+            raise damaged(f"what it has of {key} is no JSON") from error
 
     def notes(self) -> list[str]:
         """What a reader must know of the run."""
@@ -99,7 +107,13 @@ class RunReader:
         rows = self._db.execute(
             "SELECT name, kind, target, folder, identity FROM systems ORDER BY position"
         )
-        return [SystemRow(row[0], row[1], row[2], row[3], json.loads(row[4])) for row in rows]
+        database = self.folder / DATABASE
+        return [
+            SystemRow(
+                row[0], row[1], row[2], borders.folder_name(row[3], database), json.loads(row[4])
+            )
+            for row in rows
+        ]
 
     def metrics(self) -> list[MetricRow]:
         """In the order in which they joined the run."""
@@ -129,7 +143,8 @@ class RunReader:
             "JOIN utterances u ON u.id = c.utterance "
             "ORDER BY s.position, u.position, u.id, c.repeat"
         )
-        return [_clip(dict(row)) for row in rows]
+        database = self.folder / DATABASE
+        return [_clip(row, database) for row in rows]
 
     def readings(self, metrics: Collection[str] | None = None) -> Iterator[ReadingRow]:
         """Every reading there is, or those of some metrics, in a stable order."""
@@ -139,9 +154,35 @@ class RunReader:
             "ORDER BY system, utterance, repeat, metric",
             (metrics is None, json.dumps(sorted(metrics or ()))),
         )
+        alike: dict[str, dict[str, float]] = {}
+        key = ClipKey("", "", 0)
         for system, utterance, repeat, metric, counts, evidence, error in rows:
-            reading = Reading(json.loads(counts), json.loads(evidence)) if error is None else None
-            yield ReadingRow(ClipKey(system, utterance, repeat), metric, reading, error)
+            own = ClipKey(system, utterance, repeat)
+            key = key if key == own else own  # one object for all readings of a clip
+            reading = None
+            if error is None:
+                reading = Reading(_counts(counts, alike), Evidence(evidence))
+            yield ReadingRow(key, metric, reading, error)
+
+    def unread(self, metrics: Collection[str], *, failed: bool = True) -> dict[ClipKey, list[str]]:
+        """Clips that are there and lack readings, each with the metrics.
+
+        Args:
+            metrics: that every clip should have.
+            failed: whether a reading that failed is one.
+        """
+        found: dict[ClipKey, list[str]] = {}
+        for metric in metrics:
+            rows = self._db.execute(
+                "SELECT system, utterance, repeat FROM clips c WHERE status = 'done' "
+                "AND NOT EXISTS (SELECT 1 FROM readings r WHERE r.system = c.system "
+                "AND r.utterance = c.utterance AND r.repeat = c.repeat AND r.metric = ? "
+                "AND (? OR r.status = 'done'))",
+                (metric, failed),
+            )
+            for row in rows:
+                found.setdefault(ClipKey(*row), []).append(metric)
+        return found
 
     def profiles(self) -> list[ProfileRow]:
         """Rows of profiles, as they were measured; none in runs of earlier versions."""
@@ -160,6 +201,25 @@ class RunReader:
             (failed,),
         )
         return {(ClipKey(*row[:3]), row[3]) for row in rows}
+
+    def rows(
+        self, table: str, where: str = "true", values: Sequence[Any] = ()
+    ) -> Iterator[dict[str, Any]]:
+        """Rows of a table as they are, one after another, by primary key.
+
+        Args:
+            table: of the schema.
+            where: a condition, with question marks for values.
+            values: for these.
+        """
+        cursor = self._db.cursor()
+        cursor.row_factory = sqlite3.Row
+        # Nothing that a user has written is put into the statement.
+        query = f"SELECT * FROM {table} WHERE {where}"  # noqa: S608
+        for row in cursor.execute(query, tuple(values)):
+            if table == "clips":
+                borders.inside(row["path"], self.folder / DATABASE)
+            yield dict(row)
 
     def _columns_of(self, table: str) -> set[str]:
         return {row[1] for row in self._db.execute(f"PRAGMA table_info({table})")}
@@ -211,21 +271,31 @@ def explained(error: sqlite3.Error, path: Path) -> UserError:
     return UserError(what, where=str(path), fix=fix)
 
 
-def _clip(row: Mapping[str, Any]) -> ClipRow:
+def _clip(row: sqlite3.Row, database: Path) -> ClipRow:
     """A row of clips; columns that older runs lack (``rows.ADDED``) are ``None``."""
     return ClipRow(
         ClipKey(row["system"], row["utterance"], row["repeat"]),
         row["seed"],
         row["status"],
-        row["path"],
+        borders.inside(row["path"], database),
         row["sha256"],
         row["duration_s"],
         row["sample_rate_hz"],
         row["error"],
         row["synthesis_s"],
         json.loads(row["cost"] or "{}"),
-        row.get("envelope"),
+        row["envelope"] if "envelope" in row.keys() else None,  # noqa: SIM118 -- keys alone
     )
+
+
+def _counts(text: str, alike: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Counts of a reading; one object for the many that are alike."""
+    found = alike.get(text)
+    if found is None:
+        found = json.loads(text)
+        if len(alike) < MOST_ALIKE:
+            alike[text] = found
+    return found
 
 
 def _profile(row: Sequence[Any]) -> ProfileRow:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from hashlib import blake2b
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -110,9 +111,12 @@ class Resampling:
         shared = mine.keys() & theirs.keys()
         if shared:
             sides = [
-                self._ask({utt: side[utt] for utt in side if utt in shared}, aggregate)
+                self._ask(
+                    side if len(side) == len(shared) else
+                    {utt: side[utt] for utt in side if utt in shared}, aggregate
+                )
                 for side in (mine, theirs)
-            ]
+            ]  # fmt: skip
             self._wanted.append((key, len(shared), sides))
 
     def run(
@@ -179,12 +183,14 @@ class Resampling:
 
     def _ask(self, ratios: Ratios, aggregate: str) -> int:
         columns = np.zeros((len(self._row), 2))
-        columns[[self._row[utterance] for utterance in ratios]] = list(ratios.values())
+        rows = np.fromiter(map(self._row.__getitem__, ratios), np.intp, len(ratios))
+        flat = chain.from_iterable(ratios.values())
+        columns[rows] = np.fromiter(flat, np.float64, 2 * len(ratios)).reshape(-1, 2)
         one = making(aggregate)(columns[:, 0], columns[:, 1])
         # Figures of the same readings share their columns; without gaps, so do differences.
         block = blake2b(one.columns.tobytes()).digest()
-        self._blocks.setdefault(block, one.columns)
-        self._asked.append((block, one))
+        columns = self._blocks.setdefault(block, one.columns)
+        self._asked.append((block, one._replace(columns=columns)))
         return len(self._asked) - 1
 
 

@@ -17,12 +17,12 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mamtra_eval import audio, entering, envelope
+from mamtra_eval import audio, entering, envelope, parts
 from mamtra_eval import config as configuration
 from mamtra_eval import plan as planning
 from mamtra_eval.errors import UserError
@@ -195,6 +195,7 @@ def _rebuild(plan: Plan, folder: Path, found: dict[str, list[Row]], aside: Path)
     (folder / DATABASE).touch()  # a folder with files and no database is not taken for a run
     with Store(folder) as store:
         _restore(store, found)
+        plan = replace(plan, part=parts.of_meta(store.meta(parts.META)))
         entering.enter(plan, store)
         lost = _lost(store, found["clips"])
         adopted = _adopt(store, lost)

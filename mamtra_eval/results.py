@@ -8,8 +8,10 @@ are paired over the utterances that both systems have.
 
 from __future__ import annotations
 
+import gc
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from mamtra_eval.figures import Value
 from mamtra_eval.footprint import Footprint
 from mamtra_eval.metrics import Figure, Reading
 from mamtra_eval.opinions import Opinion
+from mamtra_eval.parts import Part
 from mamtra_eval.profiles import Session
 from mamtra_eval.reader import RunReader
 from mamtra_eval.rows import ClipRow, MetricRow, SystemRow
@@ -35,7 +38,8 @@ class Cost:
     """What a system's clips took, as the run's workers saw it.
 
     Attributes:
-        rtf: seconds of making by seconds of speech, all clips together.
+        rtf: seconds of making by seconds of speech, all clips together; not of distributed runs,
+            whose clips were made beside each other on machines that differ.
         tokens_per_s: speech tokens by seconds of making, where the system counts them.
         cache_bytes: mean over the clips, where the system counts them.
         cut: clips that were ended at their longest length, where the system tells.
@@ -48,6 +52,11 @@ class Cost:
     cache_bytes: float | None
     cut: int | None
     vram_peak_bytes: float | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether there is anything to tell."""
+        return any(value is not None for value in vars(self).values())
 
 
 @dataclass(frozen=True)
@@ -108,6 +117,8 @@ class Results:
     """The number of each utterance's speaker, where speakers are what is drawn."""
     profiles: tuple[Session, ...] = ()
     """What a profile of its systems says, by machine."""
+    part: Part | None = None
+    """Which part of a plan this is (``parts``), if it is one."""
     opinions: dict[str, Opinion] = field(default_factory=dict)
     """What listeners said, by figure; these figures stand among ``metrics``, too."""
 
@@ -130,12 +141,25 @@ class Results:
     def n_pending(self) -> int:
         """Clips of all systems that are neither complete nor failed."""
         done = sum(system.n_done + system.n_failed for system in self.systems)
-        return self.planned * len(self.systems) - done
+        return (len(self.clips) if self.part else self.planned * len(self.systems)) - done
 
 
 def collect(store: RunReader) -> Results:
     """Read a run's rows and work out its figures; UserError if it was never planned."""
-    return assemble(rundata.read(store))
+    with _unwatched():
+        return assemble(rundata.read(store))
+
+
+@contextmanager
+def _unwatched() -> Iterator[None]:
+    """Without the search for cycles: rows have none, and millions take long to look through."""
+    watched = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if watched:
+            gc.enable()
 
 
 def assemble(data: RunData) -> Results:
@@ -143,6 +167,7 @@ def assemble(data: RunData) -> Results:
     values = figures.work_out(data)
     opinions = {one.figure: one for one in reversed(data.opinions)}
     by_system = figures.clips_by_system(data)
+    said = _said(data)
     return Results(
         folder=data.folder,
         testset=data.testset,
@@ -152,7 +177,7 @@ def assemble(data: RunData) -> Results:
             _system(row, data, by_system[row.name], _own(values, row.name)) for row in data.systems
         ),
         clips=data.clips,
-        readings=data.readings | _said(data),
+        readings=data.readings | said if said else data.readings,
         level=data.statistics["level"],
         statistics=dict(data.statistics),
         interval=resampling.told(data.statistics, data.speakers),
@@ -167,6 +192,7 @@ def assemble(data: RunData) -> Results:
         context=data.context,
         profiles=data.profiles,
         opinions=opinions,
+        part=data.part,
         speakers=data.speakers,
         clusters=resampling.clusters(
             data.statistics.get("unit", "auto"),
@@ -206,20 +232,21 @@ def _system(
         n_done=sum(all(isinstance(reading, Reading) for reading in taken) for taken in found),
         n_failed=failed,
         values=values,
-        cost=_cost(clips),
+        cost=_cost(clips, timed=data.distributed is None),
         footprint=data.footprints.get(row.name),
     )
 
 
-def _cost(clips: Sequence[ClipRow]) -> Cost:
+def _cost(clips: Sequence[ClipRow], *, timed: bool) -> Cost:
+    """What the clips took; no times unless one machine had them all to itself."""
     made = [clip for clip in clips if clip.status == "done" and clip.synthesis_s is not None]
     seconds = math.fsum(clip.synthesis_s or 0.0 for clip in made)
     speech_s = math.fsum(clip.duration_s or 0.0 for clip in made)
     tokens = math.fsum(clip.cost.get("tokens", 0.0) for clip in made)
     caches = [clip.cost["cache_bytes"] for clip in made if "cache_bytes" in clip.cost]
     return Cost(
-        rtf=seconds / speech_s if speech_s else None,
-        tokens_per_s=tokens / seconds if tokens and seconds else None,
+        rtf=seconds / speech_s if timed and speech_s else None,
+        tokens_per_s=tokens / seconds if timed and tokens and seconds else None,
         cache_bytes=math.fsum(caches) / len(caches) if caches else None,
         vram_peak_bytes=max((c.cost[VRAM] for c in made if VRAM in c.cost), default=None),
         cut=int(sum(cut)) if (cut := [c.cost["cut"] for c in made if "cut" in c.cost]) else None,

@@ -6,7 +6,7 @@ Rows are what stages hand to each other and all that reports read.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from mamtra_eval.metrics import Figure, Reading
 from mamtra_eval.profiling.rows import SCHEMA as PROFILES
@@ -46,9 +46,11 @@ ADDED = {"clips": {"envelope": "TEXT"}}
 them. They hold views only, which nothing else is worked out from."""
 
 
-@dataclass(frozen=True, order=True)
-class ClipKey:
-    """What a clip is called: one row of the plan."""
+class ClipKey(NamedTuple):
+    """What a clip is called: one row of the plan.
+
+    A tuple, since runs have millions of these as keys.
+    """
 
     system: str
     utterance: str

@@ -10,14 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mamtra_eval import opinions, profiles
+from mamtra_eval import opinions, parts, profiles
 from mamtra_eval.config import RunConfig
 from mamtra_eval.errors import UserError
 from mamtra_eval.footprint import Footprint
 from mamtra_eval.metrics import Reading
 from mamtra_eval.opinions import Opinion
+from mamtra_eval.parts import Part
 from mamtra_eval.profiles import Session
-from mamtra_eval.reader import RunReader
+from mamtra_eval.reader import DATABASE, RunReader, damaged, explained
 from mamtra_eval.rows import ClipKey, ClipRow, MetricRow, SystemRow
 from mamtra_eval.targets import is_floor
 from mamtra_eval.testset import Utterance
@@ -51,6 +52,8 @@ class RunData:
         merged: names of the runs that were put together.
         profiles: what a profile of its systems says, by machine.
         opinions: what listeners said; of one figure the first is the column's own.
+        part: which part of a plan this is (``parts``), if it is one.
+        distributed: by what its clips were made on several machines, if they were.
     """
 
     folder: Path
@@ -78,10 +81,20 @@ class RunData:
     merged: tuple[str, ...] = ()
     profiles: tuple[Session, ...] = ()
     opinions: tuple[Opinion, ...] = ()
+    part: Part | None = None
+    distributed: str | None = None
 
 
 def read(store: RunReader) -> RunData:
-    """A run's rows; UserError if it was never planned."""
+    """A run's rows; UserError if it was never planned or says what no run says."""
+    try:
+        return _read(store)
+    except (TypeError, ValueError, KeyError, AttributeError, IndexError, RecursionError) as error:
+        how = f"what it says of itself has another form, {type(error).__name__}: {error}"
+        raise explained(damaged(how), store.folder / DATABASE) from error
+
+
+def _read(store: RunReader) -> RunData:
     testset, starts = store.meta("testset"), store.meta("starts", [])
     if testset is None:
         raise UserError(
@@ -89,6 +102,7 @@ def read(store: RunReader) -> RunData:
             where=str(store.folder),
             fix="Start it again with evaluate, or remove the folder.",
         )
+    _ = [testset[key] for key in ("name", "language", "n", "sha256")]  # now, not in a report
     systems, metrics = store.systems(), store.metrics()
     floors = [row.name for row in systems if is_floor(row.kind, row.target)]
     return RunData(
@@ -119,4 +133,6 @@ def read(store: RunReader) -> RunData:
         },
         profiles=tuple(profiles.read(store)),
         opinions=tuple(opinions.of_dict(one) for one in store.meta(opinions.META, [])),
+        part=parts.of_meta(store.meta(parts.META)),
+        distributed=store.meta(parts.DISTRIBUTED),
     )

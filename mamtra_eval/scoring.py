@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -92,13 +92,8 @@ def derive(plan: Plan, store: Store) -> None:
     """
     every = entering.all_metrics(plan, store)
     derived = {name: metric for name, metric in every.items() if metric.sources}
-    done = store.reading_keys(failed=False)
-    tasks = [
-        (task, name)
-        for task in _all_tasks(plan, store)
-        for name in derived
-        if (_key(task), name) not in done
-    ]
+    missing = store.unread([*derived], failed=False)
+    tasks = [(task, name) for task in _tasks(plan, store, missing) for name in task.metrics]
     if not tasks:
         return
     needed = {source for _, name in tasks for source in derived[name].sources}
@@ -162,9 +157,7 @@ def _measure_again(
     keys: set[ClipKey],
 ) -> dict[ClipKey, Reading | str]:  # fmt: skip
     """Readings of one metric with other options, or why there are none; kept nowhere."""
-    tasks = [
-        replace(task, metrics=(name,)) for task in _all_tasks(plan, store) if _key(task) in keys
-    ]
+    tasks = [*_tasks(plan, store, dict.fromkeys(keys, (name,)))]
     found: dict[ClipKey, Reading | str] = {}
     with progress.stage(f"Again, one at a time: {name}", len(tasks)) as advance:
 
@@ -207,25 +200,23 @@ def _score_tasks(plan: Plan, store: Store, names: Collection[str]) -> list[Score
 
     Shortest first where clips are taken together, so that those of one length meet.
     """
-    done = store.reading_keys()
-    tasks = []
-    for task in _all_tasks(plan, store):
-        missing = tuple(
-            name for name in plan.metrics if name in names and (_key(task), name) not in done
-        )
-        if missing:
-            tasks.append(replace(task, metrics=missing))
+    missing = store.unread([name for name in plan.metrics if name in names])
+    tasks = [*_tasks(plan, store, missing)]
     if any(plan.metrics[name].batch_size > 1 for name in names):
         lengths = {row.key: row.duration_s or 0.0 for row in store.clips()}
         tasks.sort(key=lambda task: (lengths[_key(task)], len(task.item.text)))
     return tasks
 
 
-def _all_tasks(plan: Plan, store: Store) -> Iterator[ScoreTask]:
-    """A task for each clip that is there, with all metrics of the plan."""
+def _tasks(
+    plan: Plan, store: Store, wanted: Mapping[ClipKey, Sequence[str]]
+) -> Iterator[ScoreTask]:
+    """A task for each of the clips that is there, with its metrics."""
+    if not wanted:  # nothing is read of a run that is complete
+        return
     items = {item.id: item for item in store.utterances()}
     for row in store.clips():
-        if row.status == "done" and row.path:
+        if row.status == "done" and row.path and row.key in wanted:
             utterance = items[row.key.utterance]
             item = Item(
                 utterance.id,
@@ -236,6 +227,5 @@ def _all_tasks(plan: Plan, store: Store) -> Iterator[ScoreTask]:
                 utterance.prompt_text,
                 row.duration_s,
             )
-            yield ScoreTask(
-                row.key.system, row.key.repeat, item, row.sha256 or "", tuple(plan.metrics)
-            )
+            metrics = tuple(wanted[row.key])
+            yield ScoreTask(row.key.system, row.key.repeat, item, row.sha256 or "", metrics)

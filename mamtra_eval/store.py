@@ -26,6 +26,7 @@ from typing import Any
 
 from mamtra_eval.errors import UserError
 from mamtra_eval.metrics import Reading
+from mamtra_eval.parts import SHARDS
 from mamtra_eval.profiling.rows import ProfileRow
 from mamtra_eval.reader import DATABASE, RunReader, damaged
 from mamtra_eval.rows import ADDED, SCHEMA, SCHEMA_VERSION, ClipKey, MetricRow, SystemRow
@@ -205,7 +206,7 @@ class Store(RunReader):
                 *_columns(key),
                 metric,
                 json.dumps(reading.counts),
-                json.dumps(reading.evidence, ensure_ascii=False),
+                json.dumps(dict(reading.evidence), ensure_ascii=False),
                 measure_s,
                 now(),
             ),
@@ -281,6 +282,14 @@ class Store(RunReader):
             with suppress(sqlite3.IntegrityError):
                 self._db.execute(command, tuple(values.values()))
 
+    def put(self, table: str, row: Mapping[str, Any]) -> None:
+        """Write a row as another run has it, in the place of one with the same key."""
+        values = {name: row[name] for name in row if name in self._columns_of(table)}
+        names, marks = ", ".join(values), ", ".join("?" * len(values))
+        # Names of the schema alone are put into the statement.
+        command = f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({marks})"  # noqa: S608
+        self._db.execute(command, tuple(values.values()))
+
     def forget_clip(self, key: ClipKey) -> None:
         """Plan a clip again, with all its readings (its file is gone, say)."""
         with self.transaction():
@@ -328,7 +337,7 @@ def _make_folder(folder: Path) -> None:
             where=str(folder),
             fix="Choose another --out.",
         ) from error
-    strangers = [path for path in folder.iterdir() if path.name != ".lock"]
+    strangers = [path for path in folder.iterdir() if path.name not in (".lock", SHARDS)]
     if strangers and not (folder / DATABASE).exists():
         raise UserError(
             "the folder is not empty and holds no run",

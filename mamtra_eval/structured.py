@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mamtra_eval.errors import UserError, unknown_name
 
 Schema = TypeVar("Schema")
+_FUNCTION = re.compile(r"(?<!\\)(?:\\\\)*\$\{(?:[^{}]|\$\{[^{}]*\})*:")
 
 
 def read_yaml(path: Path, begin: str) -> dict[str, Any]:
@@ -65,6 +66,7 @@ def merge(
     """
     given = read_overrides(overrides, where)
     try:
+        _refuse_environment([values, given], where)
         merged = OmegaConf.merge(OmegaConf.structured(schema), values, given)
         absent = OmegaConf.missing_keys(merged)
         for key, advice in needed.items():
@@ -77,6 +79,24 @@ def merge(
         raise UserError(f"a value has the wrong form ({one_line(error)})", where=where) from error
     assert isinstance(made, schema)
     return made
+
+
+def _refuse_environment(values: object, where: str) -> None:
+    r"""UserError for ``${oc.env:…}``: what it stands for would be written into the run folder.
+
+    Refused is every function of OmegaConf's, since their names may be put together (``${${a}:…}``).
+    ``\${`` and references to other keys stay.
+    """
+    if isinstance(values, dict | list):
+        for value in values.values() if isinstance(values, dict) else values:
+            _refuse_environment(value, where)
+    elif isinstance(values, str) and _FUNCTION.search(values):
+        raise UserError(
+            "a value calls a function (${…:…}): what it gives, a variable of the environment "
+            "say, would be written into run folders and reports",
+            where=where,
+            fix="Write the value itself; a key is named by its variable: api_key_env=NAME.",
+        )
 
 
 def _quoted(override: str) -> str:

@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mamtra_eval import registry
+from mamtra_eval import redaction, registry
 from mamtra_eval.errors import UserError, unknown_name
 
 WEIGHTS = "model.safetensors"
@@ -90,7 +90,11 @@ def parse(name: str, target: str) -> SystemSpec:
     kind, _, rest = target.partition(":")
     known = registry.plugins("systems")
     if kind in known:
-        return SystemSpec(name, kind, target, _options(kind, rest))
+        options = _options(kind, rest)
+        if kind != "command":  # which looks at its words itself
+            redaction.refuse_fields(options, f"system {kind}")
+        return SystemSpec(name, kind, target, options)
+    redaction.refuse_address(target, f"target {kind}")  # before it stands in an error
     if "/" in target or "\\" in target or target.startswith("."):
         raise UserError("no such folder", where=target, fix=_hint(target))
     error = unknown_name("system", kind, known)

@@ -28,12 +28,17 @@ FORBIDDEN = {
     "codecs": ("systems", "metrics", "asr", "speakers", "report", "cli", "pipeline", "isolation"),
     "executors": ("systems", "metrics", "asr", "report", "cli", "store"),
 }  # fmt: skip
-ALONE = ("statistics", "audio.py", "normalize", "errors.py", "models", "distill")
+ALONE = (
+    "statistics", "audio.py", "normalize", "errors.py", "models", "distill", "borders.py",
+    "offline.py", "redaction.py",
+)  # fmt: skip
 ALONE_MAY = {
     "normalize": {
         "mamtra_eval.registry", "mamtra_eval.normalize", "mamtra_eval.errors", "mamtra_eval.extras",
     },
     "models": {"mamtra_eval.errors", "mamtra_eval.extras"},
+    "borders.py": {"mamtra_eval.errors"},
+    "redaction.py": {"mamtra_eval.errors"},
     "distill": {
         "mamtra_eval.models", "mamtra_eval.errors", "mamtra_eval.extras", "mamtra_eval.progress",
         "mamtra_eval.structured",

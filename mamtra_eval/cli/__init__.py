@@ -27,6 +27,7 @@ from mamtra_eval.cli import (
     leaderboard,
     listen,
     listing,
+    merge,
     power,
     profile,
     published,
@@ -54,6 +55,7 @@ app.command()(profile.profile)
 app.command()(advise.advise)
 app.command()(claims.claims)
 app.command()(verify.verify)
+app.command()(merge.merge)
 app.command()(rescue.rescue)
 app.command("list")(listing.listing)
 app.command()(power.power)

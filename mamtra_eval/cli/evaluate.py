@@ -18,6 +18,13 @@ Executor = Annotated[
     typer.Option("--executor", help="Where it runs: local, ray (a cluster), slurm (jobs); local."),
 ]
 Address = Annotated[str | None, typer.Option("--address", help="Of the Ray cluster; HOST:PORT.")]
+Shard = Annotated[
+    str | None,
+    typer.Option("--shard", metavar="I/N", help="Only this part of the clips, e.g. 3/48; merge."),
+]
+Detach = Annotated[
+    bool, typer.Option("--detach", help="With --executor slurm: submit, and do not wait.")
+]
 Retry = Annotated[
     bool, typer.Option("--retry-failed", help="Try what failed in an earlier start again.")
 ]
@@ -73,6 +80,8 @@ def evaluate(
     workers: Annotated[int | None, typer.Option(help="Worker processes; one a core.")] = None,
     executor: Executor = None,
     address: Address = None,
+    shard: Shard = None,
+    detach: Detach = False,
     retry_failed: Retry = False,
     as_json: Json = False,
 ) -> None:
@@ -96,9 +105,8 @@ def evaluate(
         "execution": _present(workers=workers, executor=executor, address=address),
     }
     given = _present(**values)
-    _carry_out(
-        configuration.build(given, settings or [], where="command line"), out, retry_failed, as_json
-    )
+    built = configuration.build(given, settings or [], where="command line")
+    _carry_out(built, out, retry_failed, as_json, shard, detach)
 
 
 def run(
@@ -110,6 +118,8 @@ def run(
     limit: Limit = None,
     executor: Executor = None,
     address: Address = None,
+    shard: Shard = None,
+    detach: Detach = False,
     retry_failed: Retry = False,
     as_json: Json = False,
 ) -> None:
@@ -119,18 +129,30 @@ def run(
     execution = {"execution.executor": executor, "execution.address": address}
     chosen = _present(limit=limit, **execution)
     extra = [f"{key}={value}" for key, value in chosen.items()]
-    _carry_out(configuration.load(config, [*(overrides or []), *extra]), out, retry_failed, as_json)
+    loaded = configuration.load(config, [*(overrides or []), *extra])
+    _carry_out(loaded, out, retry_failed, as_json, shard, detach)
 
 
-def _carry_out(config: RunConfig, out: Path | None, retry_failed: bool, as_json: bool) -> None:
-    from mamtra_eval import pipeline, results
-    from mamtra_eval.cli import output, progress
+def _carry_out(
+    config: RunConfig, out: Path | None, retry_failed: bool, as_json: bool, shard: str | None,
+    detach: bool,
+) -> None:  # fmt: skip
+    from mamtra_eval import parts, pipeline, results
+    from mamtra_eval.cli import _jobs, output, progress
+    from mamtra_eval.executors import SLURM
     from mamtra_eval.reader import RunReader
 
+    part = parts.parse(shard) if shard else None
+    in_jobs = config.execution.executor == SLURM and part is None
+    _jobs.check(detach, in_jobs)
+    complete = True
     try:
-        folder = pipeline.evaluate(
-            config, out, progress=progress.choose(), retry_failed=retry_failed
-        )
+        if in_jobs:
+            folder, complete = _jobs.evaluate(config, out, retry_failed, detach)
+        else:
+            folder = pipeline.evaluate(
+                config, out, progress=progress.choose(), retry_failed=retry_failed, part=part
+            )
     except KeyboardInterrupt:  # here, since the command-line library swallows it above
         typer.echo("Interrupted. The same command goes on from here.", err=True)
         raise typer.Exit(130) from None
@@ -145,6 +167,8 @@ def _carry_out(config: RunConfig, out: Path | None, retry_failed: bool, as_json:
             output.print_table(found)
             typer.echo("\n".join(reports))
         _judge(found.n_failed, config.max_failures)
+    if not complete:
+        raise typer.Exit(1)
 
 
 def _present(**values: Any) -> dict[str, Any]:  # noqa: ANN401 -- any option's

@@ -72,16 +72,20 @@ def profile(
     again: Annotated[
         bool, typer.Option("--again", help="Measure anew what the folder has already.")
     ] = False,
+    executor: Annotated[
+        str | None, typer.Option(help="local, and no other: costs are measured on one machine.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
 ) -> None:
     """Measure memory by part, time by stage and FLOP of systems, side by side."""
     from mamtra_eval import devices
     from mamtra_eval.cli.progress import choose
     from mamtra_eval.errors import UserError
-    from mamtra_eval.profiling import busy, speech, subjects, sweep
+    from mamtra_eval.profiling import alone, busy, speech, subjects, sweep
     from mamtra_eval.profiling.meter import Rules
     from mamtra_eval.profiling.timing import Timing
 
+    alone.check(executor)
     chosen = devices.choose(device)
     looked = busy.look(chosen)  # before torch uses the device
     devices.check(device, "--device")

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any
 
-from mamtra_eval import processes
+from mamtra_eval import offline, processes
 from mamtra_eval.errors import Unusable, UserError, describe
 
 Handler = Callable[[Sequence[Any]], Iterable[tuple[int, Any]]]
@@ -46,6 +46,7 @@ def work(connection: Connection, factory: Callable[..., Handler], args: tuple[An
     signal.signal(signal.SIGTERM, _terminate)
     os.dup2(2, 1)  # what a library prints must not get into the parent's output
     _die_with_parent()
+    offline.stay()
     try:
         handler = factory(*args)
         connection.send(Ready())

@@ -35,7 +35,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
-from mamtra_eval import registry, stage_times
+from mamtra_eval import offline, registry, stage_times
 from mamtra_eval.audio import Clip
 from mamtra_eval.errors import SynthesisError, UserError
 from mamtra_eval.isolation import carrying
@@ -52,6 +52,7 @@ def serve(inward: int, out: int, folder: str) -> NoReturn:
     """Answer the host until it is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the host's to handle
     faulthandler.enable()
+    offline.stay()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash of a large model fills no disk
     guest = _Guest(inward, out, Path(folder))
     try:

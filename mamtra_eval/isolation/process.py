@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mamtra_eval
-from mamtra_eval import processes
+from mamtra_eval import processes, redaction
 from mamtra_eval.errors import UserError
 from mamtra_eval.isolation import folders
 from mamtra_eval.isolation.guest import GUEST
@@ -256,7 +256,8 @@ def _ending(code: int | None) -> str:
 
 def _tail(said: bytes) -> str:
     """The last lines of what it said, as the end of a message: printable, bounded."""
-    lines = re.split(r"[\r\n]+", _ESCAPES.sub("", said.decode("utf-8", "replace")))
+    told = redaction.hidden(said.decode("utf-8", "replace"))
+    lines = re.split(r"[\r\n]+", _ESCAPES.sub("", told))
     plain = ("".join(c if c.isprintable() else " " for c in line).strip() for line in lines)
     last = [line for line in plain if line][-TAIL_LINES:]
     return f"; it said last: {' | '.join(last)[-TAIL_CHARACTERS:]}" if last else ""

@@ -75,8 +75,8 @@ class Reading:
         evidence: what a reader needs to believe them (a transcript, an alignment, flags).
     """
 
-    counts: dict[str, float]
-    evidence: dict[str, Any] = field(default_factory=dict)
+    counts: Mapping[str, float]
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 Aggregate = Literal["mean", "pooled", "median", "sd", "p95", "max", "share_above", "mean_up_to"]

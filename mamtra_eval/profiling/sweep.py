@@ -16,7 +16,7 @@ from pathlib import Path
 
 from mamtra_eval.errors import UserError
 from mamtra_eval.models.cache import dtype
-from mamtra_eval.profiling import busy, identity, recording
+from mamtra_eval.profiling import alone, busy, identity, recording
 from mamtra_eval.profiling import speech as speaking
 from mamtra_eval.profiling._work import Work
 from mamtra_eval.profiling.meter import Clock
@@ -103,8 +103,9 @@ def profile(
         clock: seconds; for tests.
 
     Raises:
-        UserError: for a busy device, a name that is taken, a cache of the wrong size.
+        UserError: in a distributed run, for a busy device, a name that is taken, a cache of the wrong size.
     """
+    alone.check()
     device, asked = sweep.timing.device, speech or Speech()
     looked = looked or busy.look(device)
     if not sweep.allow_busy:

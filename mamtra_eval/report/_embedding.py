@@ -6,7 +6,8 @@
 
 Every distinct file goes in once, however many clips and sentences name it, and by whatever path (a
 recording that a system hands on is the ground truth, too). What is left out, or isn't there, stays
-a link.
+a link. So do clips that a link leads out of the run folder, and prompts and recordings that are no
+audio: a run from elsewhere could name any file of whoever writes its report (``borders``).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mamtra_eval import audio
+from mamtra_eval import audio, borders
 from mamtra_eval.errors import UserError
 
 KINDS = ("audio", "prompt", "ground_truth")
@@ -84,10 +85,21 @@ def plan(data: Mapping[str, Any], folder: Path, utterances: int | None = None) -
         path = folder / name if name else None
         if path is None or clip["utterance"] not in wanted or not path.is_file():
             return name
+        if not may_go_in(path, kind):
+            return name
         if path not in hashes:
             hashes[path] = _hash(path)
             files.setdefault(hashes[path], path)
         return places.setdefault(hashes[path], len(places))
+
+    may: dict[tuple[Path, str], bool] = {}
+
+    def may_go_in(path: Path, kind: str) -> bool:
+        if (path, kind) not in may:
+            may[path, kind] = (
+                borders.lies_in(path, folder) if kind == "audio" else borders.is_audio(path)
+            )
+        return may[path, kind]
 
     places: dict[str, int] = {}
     wanted = set(chosen)

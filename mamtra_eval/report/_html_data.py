@@ -8,7 +8,7 @@ from typing import Any
 
 from mamtra_eval.figures import Value
 from mamtra_eval.metrics import Reading, failures
-from mamtra_eval.report import _paper, _published, tradeoff
+from mamtra_eval.report import _paper, _published, _sampling, tradeoff
 from mamtra_eval.report._format import COST_NOTE, costs, verdict_note
 from mamtra_eval.results import Results, SystemResult
 from mamtra_eval.rows import ClipRow
@@ -25,6 +25,9 @@ SHOWN = {
 
 def build(results: Results) -> dict[str, Any]:
     """Everything that the page shows."""
+    sample = _sampling.choose(results)
+    clips = [clip for clip in results.clips
+             if sample is None or clip.key.utterance in sample.utterances]  # fmt: skip
     return {
         "title": results.folder.absolute().name,
         "created": results.created,
@@ -49,7 +52,8 @@ def build(results: Results) -> dict[str, Any]:
         "costs": {"titles": [title for title, _ in costs(results)], "note": COST_NOTE},
         "paper": _paper.data(results),
         "systems": [_system(system, results) for system in results.systems],
-        "clips": [_clip(clip, results) for clip in results.clips],
+        "clips": [_clip(clip, results) for clip in clips],
+        "sample": None if sample is None else {"note": sample.note, "of": len(results.clips)},
         "notes": [f"Intervals: {results.interval}.", *results.notes],
         "published": _published.data(results),
         "tradeoff": tradeoff.data(results),
@@ -64,9 +68,7 @@ def _system(system: SystemResult, results: Results) -> dict[str, Any]:
         "is_baseline": system.is_baseline,
         "clips": results.planned,
         "clips_failed": system.n_failed,
-        "costs": None
-        if system.cost.rtf is None
-        else [show(system.cost) for _, show in costs(results)],
+        "costs": [show(system.cost) for _, show in costs(results)] if system.cost.known else None,
         "figures": {name: _value(value, results.level) for name, value in system.values.items()},
     }
 
@@ -109,7 +111,8 @@ def _clip(clip: ClipRow, results: Results) -> dict[str, Any]:
                     figure.ratio(reading) if isinstance(reading, Reading) else None
                 )
         if isinstance(reading, Reading):
-            evidence |= {key: reading.evidence.get(key) for key in SHOWN.get(metric.name, ())}
+            told = dict(reading.evidence)
+            evidence |= {key: told.get(key) for key in SHOWN.get(metric.name, ())}
     return {
         "system": clip.key.system,
         "utterance": clip.key.utterance,

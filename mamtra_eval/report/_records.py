@@ -30,10 +30,28 @@ from mamtra_eval.rows import ClipRow
 
 def records(results: Results) -> Iterator[dict[str, Any]]:
     """One record a clip, in the order of systems, utterances and repeats; all have all keys."""
-    found = [{**_clip(clip, results), **_readings(clip, results)} for clip in results.clips]
-    keys = dict.fromkeys(key for record in found for key in record)
-    for record in found:
+    keys = [*columns(results)]
+    for clip in results.clips:
+        record = _record(clip, results)
         yield {key: record.get(key) for key in keys}
+
+
+def columns(results: Results) -> dict[str, set[type]]:
+    """The keys of all records, each with the types of its values but for null.
+
+    It is found by looking through all records, none of which is kept.
+    """
+    found: dict[str, set[type]] = {}
+    for clip in results.clips:
+        for key, value in _record(clip, results).items():
+            kinds = found.setdefault(key, set())
+            if value is not None:
+                kinds.add(type(value))
+    return found
+
+
+def _record(clip: ClipRow, results: Results) -> dict[str, Any]:
+    return {**_clip(clip, results), **_readings(clip, results)}
 
 
 def _clip(clip: ClipRow, results: Results) -> dict[str, Any]:

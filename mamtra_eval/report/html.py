@@ -28,6 +28,7 @@ failures. What is shown (filter, order, search) stands in the address, so that i
                 word]), second (the second recogniser's words), agree (whether it heard the same),
                 envelope (`mamtra_eval.envelope`), and by figure name `values` (number or None) and
                 `failures` (why there is no value)
+    sample      None, or, where `clips` are some of them: note (how they were chosen), of (how many)
     paper       None, or the quantities of the MamTra paper's table: titles, rows (a system's name
                 and a cell a title), notes: [str]
     published   None, or numbers that were not measured here: note, reasons: [str], and rows:

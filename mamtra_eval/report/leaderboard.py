@@ -193,7 +193,7 @@ def _foreign(results: Results, prefix: str) -> list[str]:
 
 
 def _costs(results: Results) -> list[str]:
-    made = [system for system in results.systems if system.cost.rtf is not None]
+    made = [system for system in results.systems if system.cost.known]
     if not made:
         return []
     shown = costs(results)

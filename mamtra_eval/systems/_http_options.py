@@ -16,20 +16,14 @@ from urllib.parse import unquote_plus, urlsplit
 import httpx
 
 from mamtra_eval.errors import UserError
+from mamtra_eval.redaction import is_secret, is_secret_field
 from mamtra_eval.systems import _http_shapes
 
 LEAST = {"timeout_s": 0.001, "total_timeout_s": 0.001, "retries": 0, "concurrency": 1}
 EXTRACT = 300
 
-MODELS_TOKEN = re.compile("(bos|eos|pad|unk|mask|sep|cls|stop|start|end)_?token", re.IGNORECASE)
 KEY_OPTION = "api_key_env"
 """Named like a secret, it is where to find one."""
-
-SECRET_WORDS = {"key", "pass", "passwd", "pwd", "auth", "authorization", "bearer", "jwt", "sig"}
-SECRET_ENDINGS = (
-    "apikey", "accesskey", "secretkey", "subscriptionkey", "token", "secret", "password",
-    "passphrase", "signature", "credential", "credentials",
-)  # fmt: skip
 
 
 def checked(options: dict[str, Any]) -> dict[str, Any]:
@@ -60,7 +54,7 @@ def refuse_secrets(url: str) -> None:
         name = unquote_plus(part.partition("=")[0])
         if name == KEY_OPTION:
             _check_variable(unquote_plus(part.partition("=")[2]))
-        elif _is_secret(name):
+        elif is_secret(name):
             raise UserError(
                 f"the parameter {one_line(name, 40)!r} of the address looks like a secret, and "
                 "addresses are written into run folders and reports",
@@ -136,32 +130,6 @@ def _authority(url: str) -> str:
     return re.split(r"[/\\?#]", url.partition("//")[2], maxsplit=1)[0]
 
 
-def _is_secret(name: str) -> bool:
-    """Whether a parameter's name is one that secrets go by: ``api_key``, ``X-Amz-Signature``."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
-    words = re.findall("[a-z0-9]+", spaced.lower())
-    # Azure's functions take their key as code=, a name too common to be refused within another.
-    return words == ["code"] or any(
-        word in SECRET_WORDS or word.endswith(SECRET_ENDINGS) for word in words
-    )
-
-
-def _is_secret_field(name: str, value: object) -> bool:
-    """Whether a field of a request is a secret; a model's tokens (``eos_token``) are none."""
-    if value is None or isinstance(value, bool) or name.lower() == "code":
-        return False
-    if "token" in name.lower() and (MODELS_TOKEN.fullmatch(name) or not _holds_text(value)):
-        return False
-    return _is_secret(name)
-
-
-def _holds_text(value: object) -> bool:
-    """Whether there is any text in a value of JSON: numbers (``min_token_ratio``) are no secret."""
-    if isinstance(value, dict):
-        return any(map(_holds_text, value.values()))
-    return any(map(_holds_text, value)) if isinstance(value, list) else isinstance(value, str)
-
-
 def _speed(value: str | None) -> float | None:
     try:
         return None if value is None else float(value)
@@ -222,7 +190,7 @@ def _read_extra(value: str | None) -> dict[str, Any] | None:
 
 def _without_secrets(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     for name, value in pairs:
-        if _is_secret_field(name, value):
+        if is_secret_field(name, value):
             raise UserError(
                 f"the field {one_line(name, 40)!r} of option extra looks like a secret, and "
                 "options are written into run folders and reports",

@@ -18,7 +18,13 @@ Target: ``command:piper --model en.onnx --text {text} --output {out}``, or with 
 
 Double braces (``{{``, ``}}``) stand for plain ones. For pipes and redirections write a script.
 A program that runs too long is killed together with everything it started; what one that ends by
-itself leaves in the background is not. The template is shown in reports: keep secrets out of it.
+itself leaves in the background is not.
+
+The template is shown in reports and in the list of processes: one that holds a secret
+(``--token abc…``, ``Authorization: …``) is refused; let the program read it from the environment,
+which it gets as it is. What it says last stands in failure rows, without the values of variables
+named like secrets. A text may begin with a dash: where the program takes options, write
+``--text={text}`` or ``-- {text}``, or let it go to stdin.
 """
 
 from __future__ import annotations
@@ -38,7 +44,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mamtra_eval import audio, processes
+from mamtra_eval import audio, offline, processes, redaction
 from mamtra_eval.errors import SynthesisError, UserError, unknown_name
 from mamtra_eval.registry import read_options
 from mamtra_eval.systems import Request, System
@@ -63,6 +69,7 @@ class Command(System):
             )
         self.template, self.timeout_s = template or "", timeout_s
         words = _split(self.template)
+        redaction.refuse_words(words, "system command")
         self._program = _find_program(words[0], self.template)
         self._arguments = [_parse(word, self.template) for word in words[1:]]
         self._used = {name for argument in self._arguments for _, name in argument if name}
@@ -131,6 +138,7 @@ class Command(System):
                     stdin=stdin,
                     stdout=stdout,
                     stderr=stderr,
+                    env=offline.outside(),
                     start_new_session=True,
                 )
             except (OSError, ValueError) as error:
@@ -245,6 +253,6 @@ def _tail(log: Path) -> str:
     """The last lines of what the program said, bounded, as the end of a message."""
     with log.open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - 4096))
-        lines = file.read().decode("utf-8", "replace").split("\n")
+        lines = redaction.hidden(file.read().decode("utf-8", "replace")).split("\n")
     said = [line.strip() for line in lines if line.strip()][-TAIL_LINES:]
     return f": {' | '.join(said)[-TAIL_CHARACTERS:]}" if said else ""

@@ -44,7 +44,13 @@ def test_the_table_is_the_lines(found: results.Results) -> None:
     assert told["baseline"] == "t"
 
 
-def test_columns_of_several_types_become_one() -> None:
-    assert parquet._column([1, 2.5, None]) == [1.0, 2.5, None]
-    assert parquet._column([True, "x", None]) == ["True", "x", None]
-    assert parquet._column([None, 3]) == [None, 3]
+@pytest.mark.parametrize(
+    ("values", "stored"),
+    [([1, 2.5, None], [1.0, 2.5, None]), ([1, "a"], ["1", "a"]), ([True, 1], ["True", "1"]),
+     ([None, 3], [None, 3]), ([None], [None])],
+)  # fmt: skip
+def test_columns_of_several_types_become_one(values: list[object], stored: list[object]) -> None:
+    kind = parquet._kind({type(value) for value in values if value is not None})
+    found = [parquet._as(value, kind) for value in values]
+    assert found == stored
+    assert [type(value) for value in found] == [type(value) for value in stored]

@@ -150,9 +150,10 @@ function draw() {
   $("rows").replaceChildren(...shown.flatMap((index) =>
     unfolded.has(index) ? [clipRow(index), detailRow(index)] : [clipRow(index)]));
   $("empty").hidden = matching.length > 0;
-  $("count").textContent = matching.length === clips.length
-    ? plural(clips.length, "clip")
-    : `${grouped(matching.length)} of ${plural(clips.length, "clip")}`;
+  const every = data.sample
+    ? `${plural(clips.length, "clip")}, a sample of ${grouped(data.sample.of)}`
+    : plural(clips.length, "clip");
+  $("count").textContent = matching.length === clips.length ? every : `${grouped(matching.length)} of ${every}`;
   drawPagers(first, shown.length);
   drawControls();
   remember();

@@ -90,6 +90,10 @@ drawTradeoff();
 drawLeaderboard();
 drawPublished();
 drawFootnotes();
+if (data.sample) {
+  $("sample").textContent = data.sample.note;
+  $("sample").hidden = false;
+}
 drawKeys();
 startPlayer();
 startExplorer();
