@@ -4,16 +4,17 @@
 
 Rows are synthetic and without audio: transcripts with their alignments, word errors, qualities and
 health as real metrics write them, a few failures. Each step runs in a process of its own, which
-tells its time and its peak memory:
+tells its time and its peak memory so far:
 
 ``plan``         the list is read, the plan made and entered into a new run folder
 ``resume``       the same command again, with nothing left to do
-``statistics``   every figure with its interval, differences, verdicts, ranks
-``leaderboard``  leaderboard.md of these
+``statistics``   every figure with its interval, differences, verdicts
+``leaderboard``  leaderboard.md of these, with ranks
 ``records``      results.parquet and results.jsonl
 ``page``         report.html
 
-What grows linearly costs the same for each utterance whatever their number: the last columns.
+The last four share a process, as in the command: its memory holds all rows. What grows linearly
+costs the same for each utterance whatever their number: the last columns.
 """
 
 from __future__ import annotations
@@ -27,12 +28,22 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-WORDS = ("the garden looks lovely after a week of gentle rain and seven small boats were drifting "
-         "slowly toward the old stone bridge").split()  # fmt: skip
+if TYPE_CHECKING:
+    import sqlite3
+
+    from mamtra_eval.config import RunConfig
+    from mamtra_eval.results import Results
+
+TEXT = (
+    "the garden looks lovely after a week of gentle rain and seven small boats were drifting "
+    "slowly toward the old stone bridge"
+)
+WORDS = TEXT.split()
 STEPS = ("plan", "resume", "statistics", "leaderboard", "records", "page")
 METRICS = ("wer", "dnsmos", "health", "failures")
 ONE_CLIP = "clips/one.flac"
@@ -90,32 +101,33 @@ def _measure(size: int, systems: int) -> dict[str, tuple[float, float]]:
     with tempfile.TemporaryDirectory(prefix="scale-") as name:
         folder = Path(name)
         write_list(folder / "meta.lst", size)
-        found = {"plan": _apart(plan, folder, systems)}
-        _apart(fill, folder, systems)
-        for step in STEPS[1:]:
-            found[step] = _apart(globals()[step], folder, systems)
-    return found
+        found = _apart(("plan",), folder, systems)
+        _apart(("fill",), folder, systems)
+        found |= _apart(("resume",), folder, systems)
+        return found | _apart(STEPS[2:], folder, systems)
 
 
-def _apart(step: Callable[..., object], *args: object) -> tuple[float, float]:
-    """Run a step in a fresh process: its seconds, without imports, and its peak memory in MB."""
+def _apart(steps: Sequence[str], *args: object) -> dict[str, tuple[float, float]]:
+    """Run steps in a fresh process: the seconds of each, without imports, and its peak so far."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_timed, args=(there, step, args))
+    process = context.Process(target=_timed, args=(there, steps, args))
     process.start()
     there.close()
-    found: tuple[float, float] = here.recv()
+    found: dict[str, tuple[float, float]] = here.recv()
     process.join()
     return found
 
 
-def _timed(connection: Any, step: Callable[..., object], args: tuple[object, ...]) -> None:
+def _timed(connection: Connection, steps: Sequence[str], args: tuple[object, ...]) -> None:
     import mamtra_eval.results  # noqa: F401 -- what every step needs is loaded before
     from mamtra_eval.report import html, leaderboard, parquet  # noqa: F401
 
-    seconds = step(*args)
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    connection.send((seconds, peak_mb))
+    found = {}
+    for step in steps:
+        seconds = globals()[step](*args)
+        found[step] = seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    connection.send(found)
 
 
 def write_list(path: Path, size: int) -> None:
@@ -127,7 +139,7 @@ def write_list(path: Path, size: int) -> None:
             file.write(f"utt-{index:07}|{text}.\n")
 
 
-def _config(folder: Path, systems: int) -> Any:
+def _config(folder: Path, systems: int) -> RunConfig:
     from mamtra_eval import config as configuration
 
     targets = {f"system-{n}": f"espeak:voice=en-us,rate={140 + n}" for n in range(systems)}
@@ -160,22 +172,21 @@ def resume(folder: Path, systems: int) -> float:
 
 
 def statistics(folder: Path, systems: int) -> float:
-    """Every figure, and ranks."""
-    return _results(folder)[0]
-
-
-def _results(folder: Path) -> tuple[float, Any]:
+    """Every figure; kept for the reports that follow in the same process."""
     from mamtra_eval import results
     from mamtra_eval.reader import RunReader
 
     started = time.perf_counter()
     with RunReader(folder / "run") as store:
-        found = results.collect(store)
-    return time.perf_counter() - started, found
+        _found[folder] = results.collect(store)
+    return time.perf_counter() - started
+
+
+_found: dict[Path, Results] = {}
 
 
 def leaderboard(folder: Path, systems: int) -> float:
-    """The Markdown, from figures that are there."""
+    """The Markdown, with ranks."""
     from mamtra_eval.report import leaderboard as report
 
     return _reported(folder, report.write)
@@ -195,11 +206,12 @@ def page(folder: Path, systems: int) -> float:
     return _reported(folder, html.write)
 
 
-def _reported(folder: Path, *writers: Callable[[Any], Path]) -> float:
-    _, found = _results(folder)
+def _reported(folder: Path, *writers: Callable[[Results], Path]) -> float:
+    if folder not in _found:
+        statistics(folder, 0)
     started = time.perf_counter()
     for write in writers:
-        path = write(found)
+        path = write(_found[folder])
         sys.stderr.write(f"  {path.name}: {path.stat().st_size / 1e6:.1f} MB\n")
     return time.perf_counter() - started
 
@@ -229,7 +241,11 @@ def fill(folder: Path, systems: int) -> float:
 
 
 def _write(
-    database: Any, system: str, texts: list[tuple[str, str]], rng: random.Random, sha256: str
+    database: sqlite3.Connection,
+    system: str,
+    texts: list[tuple[str, str]],
+    rng: random.Random,
+    sha256: str,
 ) -> None:
     clips, readings = [], []
     for utterance, text in texts:

@@ -63,6 +63,8 @@ class ExecutionConfig:
     """How often a clip or a reading may take its worker down before it is quarantined."""
     give_up: int = 10
     """Clips in a row that took their workers down, after which the rest of them is not tried."""
+    golden: bool = True
+    """Whether the packaged golden clips are measured before scoring, to see an evaluator change."""
     executor: str = "local"
     address: str | None = None
     gpus: float | None = None

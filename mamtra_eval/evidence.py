@@ -7,7 +7,7 @@ alignments as Python objects would take ten times the memory of their text.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import ItemsView, Iterator, Mapping
 from typing import Any
 
 
@@ -27,6 +27,10 @@ class Evidence(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._read())
+
+    def items(self) -> ItemsView[str, Any]:
+        """All of it, read once."""
+        return self._read().items()
 
     def __eq__(self, other: object) -> bool:
         return self._read() == (other._read() if isinstance(other, Evidence) else other)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from mamtra_eval import comparable
 from mamtra_eval.errors import UserError
 from mamtra_eval.rows import ClipKey, ClipRow, MetricRow, SystemRow
 from mamtra_eval.rundata import RunData
@@ -51,12 +52,12 @@ def merge(runs: Sequence[RunData]) -> RunData:
 
 
 def _check(first: RunData, other: RunData) -> None:
-    """UserError if two runs are not of the same texts."""
-    for key, what in (("sha256", "another test set"), ("repeats", "another number of repeats")):
-        if first.testset[key] != other.testset[key]:
-            shown = [f"{run.testset['name']} {run.testset[key]!s:.12}" for run in (first, other)]
+    """UserError if nothing of two runs can be compared."""
+    for reason in comparable.reasons(first, other):
+        if reason.forbids_all:
             raise UserError(
-                f"it has {what} ({shown[1]}) than {first.folder} ({shown[0]})",
+                f"it has another {reason.subject} ({reason.second}) than {first.folder} "
+                f"({reason.first})",
                 where=str(other.folder),
                 fix="Only runs of the same utterances share a table. Add --apart for a leaderboard "
                 "of each.",
@@ -131,23 +132,11 @@ def _notes(runs: Sequence[RunData], names: Sequence[str]) -> list[str]:
     first = runs[0]
     found = [f"Put together from the runs {', '.join(names)}; baseline and intervals of the first."]
     for run, name in zip(runs[1:], names[1:], strict=True):
-        differs = [
-            f"{what} {_told(theirs)} instead of {_told(own)}"
-            for what, own, theirs in (
-                ("synthesis seed", first.testset["seed"], run.testset["seed"]),
-                ("recipe", first.recipe, run.recipe),
-                ("margins", first.margins, run.margins),
-                ("program version", first.version, run.version),
-            )
-            if own != theirs
-        ]
-        if differs:
-            found.append(f"Run {name} has {'; '.join(differs)}.")
+        differs = comparable.reasons(first, run)
+        if cautions := [str(one) for one in differs if one.metric is None]:
+            found.append(f"Run {name} has {'; '.join(cautions)}.")
+        if marked := {one.metric: one.subject for one in differs if one.metric is not None}:
+            listed = ", ".join(f"{metric} (another {why})" for metric, why in marked.items())
+            found.append(f"Of run {name} these are marked and compared with nothing: {listed}.")
     told = [(name, note) for run, name in zip(runs, names, strict=True) for note in run.notes]
     return [*found, *(f"Run {name}: {note}" for name, note in told)]
-
-
-def _told(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {one:g}" for key, one in value.items()) or "none"
-    return "none" if value is None else str(value)

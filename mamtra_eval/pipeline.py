@@ -20,6 +20,7 @@ from mamtra_eval import (
     evaluators,
     executors,
     family,
+    golden,
     parts,
     provenance,
     registry,
@@ -73,6 +74,7 @@ def evaluate(
             store.forget_failures(list(plan.systems), list(plan.metrics))
         show = progress or Silent()
         synthesize(plan, store, show)
+        golden.check(plan, store, show)
         scoring.score(plan, store, show)
         scoring.derive(plan, store)
         scoring.agree(plan, store, show)
@@ -96,6 +98,9 @@ def begin(plan: Plan, store: Store) -> None:
     """Enter a plan into its run folder, with this start's provenance."""
     entering.enter(plan, store)
     _write_provenance(plan, store)
+    store.set_meta("batches", {**store.meta("batches", {}), "mode": plan.config.mode or "strict"})
+    for name, metric in plan.metrics.items():
+        _note_batches(store, f"metric {name}", metric.batch_size)
     executor = plan.config.execution.executor
     if plan.part or executor != executors.LOCAL:
         store.set_meta(parts.DISTRIBUTED, parts.SHARDS if plan.part else executor)
@@ -116,6 +121,7 @@ def synthesize(plan: Plan, store: Store, progress: Progress) -> None:
         audio.remove_parts(store.folder / "clips" / folders[name])
         pool = _pool(plan, store, spec)
         size = min(pool.batch_size, math.ceil(len(missing) / pool.workers))  # work for each of them
+        _note_batches(store, f"system {name}", size)
         with progress.stage(f"Speaking  {name}", len(missing)) as advance:
             pool.executor.run(
                 Synthesizer,
@@ -125,6 +131,14 @@ def synthesize(plan: Plan, store: Store, progress: Progress) -> None:
                 on_lost=_clip_loser(store, name, advance),
                 need=pool.need,
             )
+
+
+def _note_batches(store: Store, what: str, size: int) -> None:
+    """Keep how many are taken together, which on a GPU may change what comes out."""
+    batches = store.meta("batches", {})
+    sizes = sorted({*batches.get(what, []), size})
+    if sizes != batches.get(what):
+        store.set_meta("batches", {**batches, what: sizes})
 
 
 @dataclass(frozen=True)

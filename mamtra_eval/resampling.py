@@ -129,10 +129,8 @@ class Resampling:
         drawn = clusters(unit, self._utterances, self._speakers)
         if drawn is not None:
             self._cluster(np.asarray(drawn))
-        table = np.concatenate([*self._blocks.values()], axis=1)
-        sums = bootstrap.resample(table, resamples=resamples, seed=seed)
-        ends = np.cumsum([block.shape[1] for block in self._blocks.values()])[:-1]
-        parts = dict(zip(self._blocks, np.split(sums, ends, axis=1), strict=True))
+        sums = bootstrap.resample_blocks([*self._blocks.values()], resamples, seed)
+        parts = dict(zip(self._blocks, sums, strict=True))
         draws = [
             one.reduce(parts[block] if one.resamples else parts[block][:1])
             for block, one in self._asked
@@ -160,12 +158,14 @@ class Resampling:
 
     def _interval(self, method: str, draws: Array, places: list[int], level: float) -> Estimate:
         sides = [self._asked[place][1] for place in places]
-        columns = np.concatenate([side.columns for side in sides], axis=1)
-        columns = columns[columns.any(axis=1)]
-        if method == "closed-form" and all(side.linear for side in sides):
+        there = np.logical_or.reduce([side.columns.any(axis=1) for side in sides])
+        closed = method == "closed-form" and all(side.linear for side in sides)
+        if not closed and (method != "bca" or len(draws) == 1):
+            # of order statistics there is no closed form
+            return bootstrap.interval(draws, int(there.sum()), level)
+        columns = np.concatenate([side.columns[there] for side in sides], axis=1, dtype=np.float64)
+        if closed:
             return _closed(columns, level)
-        if method != "bca" or len(draws) == 1:  # of order statistics there is no closed form
-            return bootstrap.interval(draws, len(columns), level)
         end = sides[0].columns.shape[1]
 
         def reduce(sums: Array) -> Array:

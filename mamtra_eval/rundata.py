@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mamtra_eval import opinions, parts, profiles
+from mamtra_eval import drift, opinions, parts, profiles
 from mamtra_eval.config import RunConfig
 from mamtra_eval.errors import UserError
 from mamtra_eval.footprint import Footprint
@@ -54,6 +54,8 @@ class RunData:
         opinions: what listeners said; of one figure the first is the column's own.
         part: which part of a plan this is (``parts``), if it is one.
         distributed: by what its clips were made on several machines, if they were.
+        batches: what was taken together, by system and metric, if the run says so.
+        starts: what each start was made with (``provenance``).
     """
 
     folder: Path
@@ -83,6 +85,8 @@ class RunData:
     opinions: tuple[Opinion, ...] = ()
     part: Part | None = None
     distributed: str | None = None
+    batches: dict[str, Any] | None = None
+    starts: tuple[dict[str, Any], ...] = ()
 
 
 def read(store: RunReader) -> RunData:
@@ -122,7 +126,7 @@ def _read(store: RunReader) -> RunData:
         margins_late=store.meta("margins_late", False),
         created=store.meta("finished") or (starts[-1]["at"] if starts else ""),
         version=str(starts[-1]["mamtra_eval"]) if starts else "unknown",
-        notes=tuple(store.notes()),
+        notes=(*store.notes(), *drift.notes(store.meta(drift.META, {}))),
         recipe=store.meta("recipe"),
         floor=floors[0] if floors else None,
         agreement=store.meta("agreement", {}),
@@ -135,4 +139,6 @@ def _read(store: RunReader) -> RunData:
         opinions=tuple(opinions.of_dict(one) for one in store.meta(opinions.META, [])),
         part=parts.of_meta(store.meta(parts.META)),
         distributed=store.meta(parts.DISTRIBUTED),
+        batches=store.meta("batches"),
+        starts=tuple(starts),
     )

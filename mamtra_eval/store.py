@@ -206,7 +206,7 @@ class Store(RunReader):
                 *_columns(key),
                 metric,
                 json.dumps(reading.counts),
-                json.dumps(dict(reading.evidence), ensure_ascii=False),
+                json.dumps(dict(reading.evidence.items()), ensure_ascii=False),
                 measure_s,
                 now(),
             ),

@@ -17,6 +17,8 @@ import typer
 from mamtra_eval.cli import (
     advise,
     claims,
+    compare,
+    contamination,
     convert,
     cost,
     distill,
@@ -55,6 +57,8 @@ app.command()(profile.profile)
 app.command()(advise.advise)
 app.command()(claims.claims)
 app.command()(verify.verify)
+app.command()(compare.compare)
+app.command()(contamination.contamination)
 app.command()(merge.merge)
 app.command()(rescue.rescue)
 app.command("list")(listing.listing)

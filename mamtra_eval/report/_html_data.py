@@ -111,7 +111,7 @@ def _clip(clip: ClipRow, results: Results) -> dict[str, Any]:
                     figure.ratio(reading) if isinstance(reading, Reading) else None
                 )
         if isinstance(reading, Reading):
-            told = dict(reading.evidence)
+            told = dict(reading.evidence.items())
             evidence |= {key: told.get(key) for key in SHOWN.get(metric.name, ())}
     return {
         "system": clip.key.system,

@@ -27,12 +27,15 @@ from mamtra_eval.metrics import Reading
 from mamtra_eval.results import Results
 from mamtra_eval.rows import ClipRow
 
+PLAIN = (str, bool, int, float)
+"""What a column holds."""
+
 
 def records(results: Results) -> Iterator[dict[str, Any]]:
     """One record a clip, in the order of systems, utterances and repeats; all have all keys."""
     keys = [*columns(results)]
     for clip in results.clips:
-        record = _record(clip, results)
+        record = {key: _plain(value) for key, value in _record(clip, results).items()}
         yield {key: record.get(key) for key in keys}
 
 
@@ -46,11 +49,12 @@ def columns(results: Results) -> dict[str, set[type]]:
         for key, value in _record(clip, results).items():
             kinds = found.setdefault(key, set())
             if value is not None:
-                kinds.add(type(value))
+                kinds.add(type(value) if isinstance(value, PLAIN) else str)
     return found
 
 
 def _record(clip: ClipRow, results: Results) -> dict[str, Any]:
+    """A clip's values as they are: those that no column holds become text in ``records``."""
     return {**_clip(clip, results), **_readings(clip, results)}
 
 
@@ -85,14 +89,12 @@ def _readings(clip: ClipRow, results: Results) -> dict[str, Any]:
         ratios = {(f.numerator, f.denominator): f for f in reversed(metric.figures)}
         found |= {figure.name: figure.ratio(reading) for figure in reversed(ratios.values())}
         found |= {f"{metric.name}.{name}": value for name, value in reading.counts.items()}
-        found |= {
-            f"{metric.name}.{name}": _plain(value) for name, value in reading.evidence.items()
-        }
+        found |= {f"{metric.name}.{name}": value for name, value in reading.evidence.items()}
     return found
 
 
 def _plain(value: object) -> str | float | None:
     """A value that a column of one type holds."""
-    if value is None or isinstance(value, str | bool | int | float):
+    if value is None or isinstance(value, PLAIN):
         return value
     return json.dumps(value, ensure_ascii=False)

@@ -82,8 +82,8 @@ def _histogram(values: Array, present: Array) -> tuple[Array, Array]:
     """Distinct values in order, (u,), and which of them each utterance has, (n, u)."""
     there = present > 0
     levels, index = np.unique(values[there], return_inverse=True)
-    columns = np.zeros((len(values), len(levels)))
-    columns[np.flatnonzero(there), index] = 1.0
+    columns = np.zeros((len(values), len(levels)), np.uint8)  # an eighth of the room
+    columns[np.flatnonzero(there), index] = 1
     return levels, columns
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -49,9 +50,9 @@ def _done(folder: Path, system: str) -> int:
     return len([*(folder / "clips" / system).glob("*.flac")])
 
 
-def _until(what: object, seconds: float = 60) -> None:
+def _until(what: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
-    while not what():  # type: ignore[operator]
+    while not what():
         assert time.monotonic() < deadline
         time.sleep(0.2)
 
@@ -105,7 +106,7 @@ def test_a_cancelled_job_is_told_and_the_same_command_finishes_it(
 ) -> None:
     carry_out(_command(tmp_path, 0, "--out", "whole"), tmp_path)
     out = tmp_path / "out"
-    arguments = _command(tmp_path, 1, "--out", out, *SLURM)
+    arguments = _command(tmp_path, 3, "--out", out, *SLURM)
     done = carry_out([*arguments, "--detach"], tmp_path, **slurm)
     assert "Submitted: 3 shards of 3" in done.stderr
     again = carry_out([*arguments, "--detach"], tmp_path, **slurm)
@@ -113,13 +114,17 @@ def test_a_cancelled_job_is_told_and_the_same_command_finishes_it(
     assert "3 shards wait or run" in again.stderr
     _until(lambda: _done(out / "shards" / "003", "cmd") >= 1)
     [third] = [job for job in _running(slurm) if job.endswith("_2")]
-    ask(slurm, "scancel", third)
-    found = carry_out(arguments, tmp_path, expected=1, **slurm)
-    if "Submitted: 1" not in found.stderr:  # it was listed still when the command looked
-        assert f"Shard 3/3: job {third} ended before it was done" in found.stderr
-        assert "CANCELLED" in found.stderr
-        found = carry_out(arguments, tmp_path, **slurm)
-        assert "Submitted: 1 shards of 3" in found.stderr
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(carry_out, arguments, tmp_path, expected=1, **slurm)
+        time.sleep(3)
+        ask(slurm, "scancel", third)
+        told = waiting.result().stderr
+    assert "Submitted" not in told
+    assert f"Shard 3/3: job {third} ended before it was done" in told
+    assert "CANCELLED" in told  # the end of its log
+    assert "of the shards 3/3" in told
+    found = carry_out(arguments, tmp_path, **slurm)
+    assert "Submitted: 1 shards of 3" in found.stderr
     assert rows(out) == rows(tmp_path / "whole")
     assert leaderboard(out) == leaderboard(tmp_path / "whole")
 
