@@ -46,7 +46,7 @@ TEXT = (
 WORDS = TEXT.split()
 STEPS = ("plan", "resume", "statistics", "leaderboard", "records", "page")
 METRICS = ("wer", "dnsmos", "health", "failures")
-ONE_CLIP = "clips/one.flac"
+ONE_CLIP = "clips/system-0/one.flac"
 BATCH = 20_000
 
 
@@ -225,8 +225,8 @@ def fill(folder: Path, systems: int) -> float:
     from mamtra_eval import audio
 
     clip = audio.Clip(np.full(1600, 0.1, np.float32), 16000)
-    (folder / "run" / "clips").mkdir(exist_ok=True)
-    path = audio.write(clip, folder / "run" / "clips" / "one")
+    (folder / "run" / ONE_CLIP).parent.mkdir(parents=True, exist_ok=True)
+    path = audio.write(clip, (folder / "run" / ONE_CLIP).with_suffix(""))
     database = sqlite3.connect(folder / "run" / "run.sqlite")
     texts = dict(database.execute("SELECT id, text FROM utterances"))
     sha256 = audio.sha256(path)

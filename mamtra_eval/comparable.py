@@ -133,7 +133,7 @@ def _made(first: RunData, second: RunData) -> Iterator[Reason]:
     if machines[0] != machines[1]:
         yield Reason(caution, Subject.DEVICE, *map(told, machines))
     packages = [run.starts[-1].get("packages", {}) for run in (first, second)]
-    if pair := _differing(*packages, sorted({*packages[0], *packages[1]})):
+    if pair := _differing(packages[0], packages[1], sorted({*packages[0], *packages[1]})):
         yield Reason(caution, Subject.PACKAGES, *pair)
 
 

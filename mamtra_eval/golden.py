@@ -82,7 +82,7 @@ def check(plan: Plan, store: Store, progress: Progress) -> None:
 
 def tasks(metrics: tuple[str, ...]) -> list[ScoreTask]:
     """One task per golden clip; UserError if the packaged set is not there."""
-    found = []
+    found: list[ScoreTask] = []
     for item in _packaged().utterances:
         if item.ground_truth and len(found) < CLIPS:
             clip = Item(

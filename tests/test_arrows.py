@@ -26,6 +26,9 @@ FORBIDDEN = {
         "systems", "metrics", "asr", "speakers", "report", "cli", "pipeline", "store", "isolation",
     ),
     "codecs": ("systems", "metrics", "asr", "speakers", "report", "cli", "pipeline", "isolation"),
+    "contamination": (
+        "systems", "metrics", "asr", "speakers", "report", "cli", "pipeline", "store", "results",
+    ),
     "executors": ("systems", "metrics", "asr", "report", "cli", "store"),
 }  # fmt: skip
 ALONE = (

@@ -45,7 +45,7 @@ CASES: list[tuple[Callable[[RunData], dict[str, Any]], Severity, Subject]] = [
     (lambda _: {"margins": {"wer": 0.1}}, Severity.CAUTION, Subject.MARGINS),
     (lambda _: {"version": "0.0"}, Severity.CAUTION, Subject.VERSION),
     (lambda _: {"distributed": "ray"}, Severity.CAUTION, Subject.DISTRIBUTED),
-    (lambda _: {"part": Part(0, 2)}, Severity.CAUTION, Subject.SHARD),
+    (lambda _: {"part": Part(1, 2)}, Severity.CAUTION, Subject.SHARD),
     (lambda _: {"notes": (DRIFT,)}, Severity.CAUTION, Subject.DRIFT),
     (lambda data: {"batches": {**(data.batches or {}), "mode": "fast"}},
      Severity.CAUTION, Subject.BATCHES),

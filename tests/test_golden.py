@@ -11,6 +11,8 @@ import pytest
 
 from mamtra_eval import drift
 
+slow = pytest.mark.slow
+
 Cli = Callable[..., object]
 PLUGIN = '''"""A metric that says what a file says."""
 from pathlib import Path
@@ -69,9 +71,8 @@ def _run(tmp_path: Path, out: str, limit: int, *more: str) -> tuple[str, list[tu
         return done.stderr, rows.fetchall()
 
 
-def test_a_change_between_two_starts_is_told(
-    tmp_path: Path, behave: Callable[[str], None]
-) -> None:
+@slow
+def test_a_change_between_two_starts_is_told(tmp_path: Path, behave: Callable[[str], None]) -> None:
     behave("0.5 same")
     said, before = _run(tmp_path, "a", 1)
     assert "Drift" not in said
@@ -87,6 +88,7 @@ def test_a_change_between_two_starts_is_told(
     assert "Drift: told of golden clip awb-001" in (tmp_path / "a" / "report.html").read_text()
 
 
+@slow
 def test_another_run_sees_it_and_without_golden_none_does(
     tmp_path: Path, behave: Callable[[str], None]
 ) -> None:
@@ -99,6 +101,7 @@ def test_another_run_sees_it_and_without_golden_none_does(
     assert "another run here" in said
 
 
+@slow
 def test_a_golden_clip_that_fails_is_told_and_ends_nothing(
     tmp_path: Path, behave: Callable[[str], None]
 ) -> None:

@@ -170,11 +170,11 @@ def test_names_are_taken_literally(data: RunData) -> None:
             data,
             systems=systems,
             clips=tuple(
-                replace(c, key=replace(c.key, system=rename.get(c.key.system, c.key.system)))
+                replace(c, key=c.key._replace(system=rename.get(c.key.system, c.key.system)))
                 for c in data.clips
             ),
             readings={
-                (replace(key, system=rename.get(key.system, key.system)), metric): one
+                (key._replace(system=rename.get(key.system, key.system)), metric): one
                 for (key, metric), one in data.readings.items()
             },
             footprints={rename.get(k, k): one for k, one in data.footprints.items()},

@@ -109,9 +109,7 @@ def _recordings(testset: TestSet) -> dict[str, Path]:
     return {str(path): path for path in paths if path}
 
 
-def _of_texts(
-    index: TextIndex, texts: dict[tuple[str, str], str], share: float
-) -> list[Finding]:
+def _of_texts(index: TextIndex, texts: dict[tuple[str, str], str], share: float) -> list[Finding]:
     found = []
     for (utterance, what), text in texts.items():
         key = f"{utterance}\x1f{what}"

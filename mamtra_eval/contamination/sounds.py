@@ -19,7 +19,7 @@ from mamtra_eval.contamination import fingerprint
 from mamtra_eval.contamination.fingerprint import Fingerprint
 
 THRESHOLD = 0.30
-"""Bit error rate below which two recordings are the same one; see ``benchmarks/fingerprints.py``."""
+"""Bit error rate below which two recordings are the same; see ``benchmarks/fingerprints.py``."""
 CANDIDATES = 64
 """Alignments, those with most equal frames first, that are compared of a recording."""
 

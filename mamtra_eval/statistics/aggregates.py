@@ -9,9 +9,10 @@ sums say how often a resample has it. Rates of words take few values, so these a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from mamtra_eval.statistics.bootstrap import Array, divide
 
@@ -30,7 +31,7 @@ class Aggregate(NamedTuple):
         linear: whether it is Σ first column / Σ second column, which has a closed form.
     """
 
-    columns: Array
+    columns: npt.NDArray[Any]
     reduce: Callable[[Array], Array]
     resamples: bool = True
     linear: bool = False
@@ -78,7 +79,7 @@ def quantile(values: Array, present: Array, q: float) -> Aggregate:
     return Aggregate(columns, reduce, resamples=0 < q < 1)
 
 
-def _histogram(values: Array, present: Array) -> tuple[Array, Array]:
+def _histogram(values: Array, present: Array) -> tuple[Array, npt.NDArray[np.uint8]]:
     """Distinct values in order, (u,), and which of them each utterance has, (n, u)."""
     there = present > 0
     levels, index = np.unique(values[there], return_inverse=True)

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
 Array = npt.NDArray[np.float64]
 
@@ -26,6 +27,10 @@ CHUNK = 1_000_000
 """Weights held at a time, which bounds memory whatever the number of utterances."""
 FEWEST_DRAWS = 64
 """Draws at a time of however many utterances: the columns are read once for all of them."""
+SCARCE, WHOLE, OTHER = range(3)
+DENSE = 16
+"""A column of whole numbers is kept as a sparse one where fewer than one of so many is not zero:
+those of a histogram, of which there may be hundreds, take no more together than one."""
 LONG = 4096
 """So many rows are worth counting each draw, and summing each kind of column, on its own."""
 
@@ -71,26 +76,24 @@ def resample_blocks(blocks: Sequence[npt.NDArray[Any]], resamples: int, seed: in
         table = np.concatenate(blocks, axis=1, dtype=np.float64)
         ends = np.cumsum([block.shape[1] for block in blocks])[:-1]
         return np.split(_sums(n, table[:, :0], table, resamples, seed), ends, axis=1)
-    places: dict[bytes, int] = {}  # by a column's content
-    whole: list[npt.NDArray[np.float32]] = []
-    real: list[Array] = []
-    where: list[list[int]] = []  # by block and column: above 0 among the whole ones, else the real
+    kinds: tuple[list[npt.NDArray[Any]], ...] = ([], [], [])  # few values, whole, others
+    places: dict[bytes, tuple[int, int]] = {}  # kind and place, by a column's content
+    where = []
     for block in blocks:
         own = []
-        for column in np.asarray(block).T:
+        for column in block.T:
             values = np.ascontiguousarray(column, dtype=np.float64)
-            name = blake2b(values).digest()
-            if name not in places and _is_whole(values):
-                whole.append(values.astype(np.float32))
-                places[name] = len(whole)
-            elif name not in places:
-                real.append(values)
-                places[name] = -len(real)
+            name = blake2b(values.tobytes()).digest()
+            if name not in places:
+                kind = _kind(values)
+                places[name] = kind, len(kinds[kind])
+                kinds[kind].append(values if kind == OTHER else values.astype(np.float32))
             own.append(places[name])
         where.append(own)
-    sums = _sums(n, _table(whole, n), _table(real, n), resamples, seed)
-    order = [[at - 1 if at > 0 else len(whole) - at - 1 for at in own] for own in where]
-    return [sums[:, own] for own in order]
+    starts = np.cumsum([0, *map(len, kinds)])
+    scarce = sparse.csr_matrix(np.stack(kinds[SCARCE])) if kinds[SCARCE] else None
+    sums = _sums(n, _table(kinds[WHOLE], n), _table(kinds[OTHER], n), resamples, seed, scarce)
+    return [sums[:, [starts[kind] + place for kind, place in own]] for own in where]
 
 
 def _rows(blocks: Sequence[npt.NDArray[Any]]) -> int:
@@ -103,9 +106,12 @@ def _rows(blocks: Sequence[npt.NDArray[Any]]) -> int:
     return len(blocks[0])
 
 
-def _is_whole(values: Array) -> bool:
-    """Whether single precision is exact for all sums of a resample."""
-    return bool(len(values) * np.abs(values).max() < 2**24 and (values == np.floor(values)).all())
+def _kind(values: Array) -> int:
+    """How a column is summed; whole is what single precision is exact for in any resample."""
+    whole = len(values) * np.abs(values).max() < 2**24 and (values == np.floor(values)).all()
+    if not whole:
+        return OTHER
+    return SCARCE if DENSE * np.count_nonzero(values) < len(values) else WHOLE
 
 
 def _table(columns: list[npt.NDArray[Any]], n: int) -> npt.NDArray[Any]:
@@ -113,21 +119,29 @@ def _table(columns: list[npt.NDArray[Any]], n: int) -> npt.NDArray[Any]:
     return np.stack(columns, axis=1) if columns else np.empty((n, 0))
 
 
-def _sums(n: int, whole: npt.NDArray[Any], real: Array, resamples: int, seed: int) -> Array:
-    """Sums of the sample and of each draw, those of the whole columns first."""
+def _sums(
+    n: int, whole: npt.NDArray[Any], real: Array, resamples: int, seed: int,
+    scarce: sparse.csr_matrix | None = None,
+) -> Array:  # fmt: skip
+    """Sums of the sample and of each draw: of the columns of few values (k, n), whole, others."""
     rng = np.random.default_rng(seed)
     step = max(FEWEST_DRAWS, CHUNK // n)
-    cut = whole.shape[1]
-    sums = np.empty((resamples + 1, cut + real.shape[1]))
-    sums[0, :cut], sums[0, cut:] = whole.sum(axis=0, dtype=np.float64), real.sum(axis=0)
+    first = 0 if scarce is None else scarce.shape[0]
+    second = first + whole.shape[1]
+    sums = np.empty((resamples + 1, second + real.shape[1]))
+    sums[0, first:second], sums[0, second:] = whole.sum(axis=0, dtype=np.float64), real.sum(axis=0)
+    if scarce is not None:
+        sums[0, :first] = scarce @ np.ones(n)
     for start in range(0, resamples, step):
         size = min(step, resamples - start)
         weights = _weights(rng, size, n)
         rows = slice(start + 1, start + 1 + size)
-        if cut:
-            sums[rows, :cut] = weights @ whole
+        if scarce is not None:
+            sums[rows, :first] = (scarce @ np.ascontiguousarray(weights.T)).T
+        if second > first:
+            sums[rows, first:second] = weights @ whole
         if real.shape[1]:
-            sums[rows, cut:] = weights.astype(np.float64) @ real
+            sums[rows, second:] = weights.astype(np.float64) @ real
     return sums
 
 

@@ -44,7 +44,12 @@ def test_texts_are_found_whatever_their_case_and_punctuation(testset: Path) -> N
 
 
 def test_a_text_inside_a_longer_line_is_found_by_its_n_grams(testset: Path) -> None:
-    lines = ("x", f"and so {LONG} at all", "你说今天天气很好我们去公园散步吧好吗", "good morning all")
+    lines = (
+        "x",
+        f"and so {LONG} at all",
+        "你说今天天气很好我们去公园散步吧好吗",
+        "good morning all",
+    )
     assert found(testset, *lines) == [
         ("long", "n-grams", "train.txt:2"), ("zh", "n-grams", "train.txt:3"),
     ]  # fmt: skip
