@@ -165,7 +165,8 @@ def sha256(path: Path) -> str:
 
 def _decode(file: Path | io.BytesIO, name: str) -> Clip:
     try:
-        with soundfile.SoundFile(file) as sound:
+        # As bytes, since a file's name need not be UTF-8.
+        with soundfile.SoundFile(os.fsencode(file) if isinstance(file, Path) else file) as sound:
             if sound.frames > MAX_DURATION_S * sound.samplerate:
                 raise AudioError(f"{name}: longer than {MAX_DURATION_S:.0f} s by its header")
             if sound.frames * sound.channels > MAX_SAMPLES:

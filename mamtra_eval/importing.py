@@ -29,6 +29,7 @@ OFFICIAL = {
 """List name: (path below the archive's root, language, utterances)."""
 MAX_BYTES = 20 * 2**30
 MAX_MEMBERS = 200_000
+MAX_DEPTH = 32
 
 
 def unpack(
@@ -131,6 +132,8 @@ def _check_members(members: list[tarfile.TarInfo], archive: Path) -> None:
         problem = None
         if path.is_absolute() or ".." in path.parts or "\\" in member.name:
             problem = "leads out of the target folder"
+        elif len(path.parts) > MAX_DEPTH:
+            problem = f"lies more than {MAX_DEPTH} folders deep"
         elif not (member.isfile() or member.isdir()):
             problem = "is neither a file nor a folder (links are refused)"
         if problem:

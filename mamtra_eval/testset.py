@@ -34,6 +34,8 @@ from mamtra_eval.errors import UserError
 
 COLUMNS = "utt|prompt_text|prompt_wav|text[|ground_truth], utt|text|prompt_wav or utt|text"
 MAX_SHOWN = 5
+LONGEST_PATH = 500
+"""Characters of a path that an error shows."""
 
 _CJK = re.compile(r"[\u3400-\u9fff]")
 
@@ -169,12 +171,19 @@ def missing_prompts(rows: list[tuple[int, Utterance]]) -> list[Problem]:
     return [
         Problem(
             number,
-            f"prompt audio {utterance.prompt_audio} is missing",
+            f"prompt audio {str(utterance.prompt_audio)[:LONGEST_PATH]} is missing",
             "Paths are relative to the list: unpack the prompts beside it or mend the path",
         )
         for number, utterance in rows
-        if utterance.prompt_audio and not utterance.prompt_audio.is_file()
+        if utterance.prompt_audio and not _is_file(utterance.prompt_audio)
     ]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, a folder that may not be looked into
+        return False
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -157,7 +157,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     path = _existing(folder, CARD)
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"no card of a checkpoint ({error})", where=str(path)) from error
     if not isinstance(card, dict):
         raise UserError("no card of a checkpoint: not a JSON object", where=str(path))

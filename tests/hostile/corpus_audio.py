@@ -63,7 +63,9 @@ def _containers() -> Iterator[Case]:
         name = f"{container}-{subtype}"
         yield Case(name, holding(encoded(container, subtype), f"x.{container.lower()}"), READ)
     for channels in (2, 6, 32):
-        yield Case(f"channels-{channels}", holding(encoded("WAV", "PCM_16", channels), "x.wav"), READ)
+        yield Case(
+            f"channels-{channels}", holding(encoded("WAV", "PCM_16", channels), "x.wav"), READ
+        )
     for rate in (8000, 11025, 44100, 96000, 192000):
         yield Case(f"rate-{rate}", holding(encoded("WAV", "PCM_16", rate=rate), "x.wav"), READ)
     disguised = (("MP3", "MPEG_LAYER_III", "mp3-named.wav"), ("WAV", "PCM_16", "wav-named.mp3"),
@@ -187,11 +189,17 @@ def _no_files() -> Iterator[Case]:
     yield Case("zero-bytes", holding(b"", "x.wav"), "the file is empty")
     yield Case("missing", lambda folder: folder / "x.wav", "no such file")
     yield Case("name-of-5000", lambda folder: folder / ("x" * 5000), "not readable|no such file")
-    yield Case("name-with-nul", lambda folder: folder / "a\0b.wav", "not readable|no such file|null")
+    yield Case(
+        "name-with-nul", lambda folder: folder / "a\0b.wav", "not readable|no such file|null"
+    )
     yield Case("folder", _made(Path.mkdir), "no such file")
     yield Case("pipe", _made(os.mkfifo), "no such file")
     yield Case("dangling-link", _made(lambda path: path.symlink_to("nowhere")), "no such file")
-    yield Case("link-to-itself", _made(lambda path: path.symlink_to(path.name)), "no such file|not readable")
+    yield Case(
+        "link-to-itself",
+        _made(lambda path: path.symlink_to(path.name)),
+        "no such file|not readable",
+    )
     yield Case("link-to-device", _made(lambda path: path.symlink_to("/dev/zero")), "no such file")
     yield Case("name-of-other-bytes", _named("\udcff\udcfe.wav"), READ)
     yield Case("name-with-line-break", _named("a\nb\x1b[31m.wav"), READ)
