@@ -103,7 +103,8 @@ def profile(
         clock: seconds; for tests.
 
     Raises:
-        UserError: in a distributed run, for a busy device, a name that is taken, a cache of the wrong size.
+        UserError: in a distributed run, for a busy device, a name that is taken, a cache of the
+            wrong size.
     """
     alone.check()
     device, asked = sweep.timing.device, speech or Speech()
