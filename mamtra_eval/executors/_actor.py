@@ -17,6 +17,7 @@ from typing import Any
 from mamtra_eval import provenance
 from mamtra_eval.errors import UserError
 from mamtra_eval.executors._hand import Gone, Hand, end
+from mamtra_eval.executors.local import Starts
 
 
 @dataclass(frozen=True)
@@ -72,13 +73,19 @@ class Actor:
         """Start the worker process; a word about what is wrong with this machine, if it is."""
         if wrong := self._unfit():
             return wrong
-        try:
-            self._start()
-        except Gone as gone:
-            return f"a worker process did not start: {gone}"
-        except UserError as error:
-            return str(error)
-        return None
+        starts = Starts()
+        while True:
+            try:
+                self._start()
+            except Gone as gone:
+                try:
+                    starts.failed(str(gone))
+                except UserError as error:
+                    return error.what
+            except UserError as error:
+                return str(error)
+            else:
+                return None
 
     def work(self, payloads: Sequence[Any], together: bool) -> Iterator[Result | Fell | Failed]:
         """What comes of a batch, as it comes; after ``Fell`` there is a fresh worker process."""

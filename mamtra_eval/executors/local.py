@@ -38,6 +38,8 @@ class Settings(Protocol):
     give_up: int
 
 
+MOST_STARTS = 3
+"""Failures to start in a row, by any of the workers, that end a run."""
 MAX_DEFAULT_WORKERS = 16
 """Without a number asked for: each worker holds the models of all metrics in memory."""
 
@@ -115,13 +117,14 @@ class LocalExecutor:
             return _Worker(Hand(factory, args, self.timeout_s, own), device)
 
         pool: list[_Worker] = []
+        starts = Starts()
         with _single_threaded(len(places)):
             try:
                 pool.extend(start(device) for device in places)
                 while work.left:
                     _hand_out(pool, work, together)
                     for worker in _heard(pool):
-                        if not _receive(worker, work):
+                        if not _receive(worker, work, starts):
                             pool[pool.index(worker)] = start(worker.device)
             finally:
                 idle = [worker.hand for worker in pool if worker.idle]
@@ -151,7 +154,7 @@ def _heard(pool: list[_Worker]) -> list[_Worker]:
     return [one for one in watched if one.hand.hears() or one.hand.patience_s() <= 0]
 
 
-def _receive(worker: _Worker, work: Work) -> bool:
+def _receive(worker: _Worker, work: Work, starts: Starts) -> bool:
     """Take one message; False if the worker is gone, with what becomes of its batch settled."""
     batch = worker.batch
     try:
@@ -159,10 +162,12 @@ def _receive(worker: _Worker, work: Work) -> bool:
     except Gone as gone:
         worker.hand.leave()
         if not worker.hand.ready:
-            raise cannot_start(str(gone)) from None
+            starts.failed(str(gone))
         if batch is not None:
             work.fell(batch, str(gone)) if worker.hand.taken else work.untouched(batch)
         return False
+    if worker.hand.ready:
+        starts.succeeded()
     if message is not None and batch is not None:
         work.done(batch, *message)
         if not batch.pending:
@@ -170,13 +175,29 @@ def _receive(worker: _Worker, work: Work) -> bool:
     return True
 
 
-def cannot_start(reason: str) -> UserError:
-    """The error for a worker that is gone before it could do anything."""
-    return UserError(
-        f"a worker process did not start: {reason}",
-        fix="Workers import the main script: in one of yours, call evaluate() below "
-        "`if __name__ == '__main__':`. Else memory or execution.timeout_s may be short.",
-    )
+class Starts:
+    """Workers that were gone before they could do anything.
+
+    One may have been killed by somebody, or by the kernel for want of memory; where one after the
+    other goes, none is going to start.
+    """
+
+    def __init__(self) -> None:
+        self._in_a_row = 0
+
+    def succeeded(self) -> None:
+        """One has started."""
+        self._in_a_row = 0
+
+    def failed(self, reason: str) -> None:
+        """One has not; UserError for the last of ``MOST_STARTS`` in a row."""
+        self._in_a_row += 1
+        if self._in_a_row >= MOST_STARTS:
+            raise UserError(
+                f"a worker process did not start: {reason}",
+                fix="Workers import the main script: in one of yours, call evaluate() below "
+                "`if __name__ == '__main__':`. Else memory or execution.timeout_s may be short.",
+            )
 
 
 def _cores() -> int:

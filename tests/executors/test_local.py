@@ -148,6 +148,27 @@ def test_a_death_is_not_blamed_on_what_was_never_begun(capfd: pytest.CaptureFixt
     assert capfd.readouterr().out == ""  # what workers print goes to standard error
 
 
+class Late:
+    """A handler that can be made only when a file is there, which the first attempt leaves."""
+
+    def __init__(self, mark: Path) -> None:
+        if not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def __call__(self, payloads: Sequence[object]) -> Iterator[tuple[int, object]]:
+        yield from enumerate(payloads)
+
+
+def test_a_worker_that_is_killed_while_it_starts_is_replaced(tmp_path: Path) -> None:
+    results: dict[object, object] = {}
+    lost: dict[object, str] = {}
+    args = (tmp_path / "mark",)
+    LocalExecutor(1).run(Late, args, [[1], [2]], results.__setitem__, lost.__setitem__)
+    assert results == {1: 1, 2: 2}
+    assert lost == {}
+
+
 class Broken:
     """A handler that can't be made."""
 
