@@ -84,9 +84,10 @@ def enter(plan: Plan, store: Store) -> None:
             store.add_system(
                 SystemRow(name, spec.kind, spec.target, folder_name(name), plan.identities[name])
             )
-            for request in plan.own_requests(name):
-                key = ClipKey(name, request.utterance, request.repeat)
-                store.add_clip(key, request.seed)
+            store.add_clips(
+                (ClipKey(name, request.utterance, request.repeat), request.seed)
+                for request in plan.own_requests(name)
+            )
         for name, metric in plan.metrics.items():
             store.add_metric(MetricRow(name, plan.signature(name), metric.note, metric.figures))
         for name, metric in all_metrics(plan, store).items():
@@ -230,7 +231,7 @@ def _check_testset(plan: Plan, store: Store) -> None:
 
 def _check_systems(plan: Plan, store: Store) -> None:
     """Compare identities over the clips that the run has: those to come may be new."""
-    planned = {row.key for row in store.clips()}
+    planned = store.clip_keys()
     for row in store.systems():
         spec = plan.systems.get(row.name)
         if spec is None:

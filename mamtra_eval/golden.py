@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +22,10 @@ from typing import Any
 
 from mamtra_eval import audio, catalogue, drift, executors, provenance, weights
 from mamtra_eval.errors import UserError
-from mamtra_eval.executors import Executor, Need
+from mamtra_eval.executors import Need
 from mamtra_eval.metrics import Item
 from mamtra_eval.plan import Plan
-from mamtra_eval.progress import Progress
+from mamtra_eval.progress import Advance, Progress
 from mamtra_eval.recipes.applying import SUPPLIED
 from mamtra_eval.stages import Failure, Scorer, ScoreTask, Taken
 from mamtra_eval.store import Store, now
@@ -119,12 +119,14 @@ def _measure(
 
     try:
         executor = executors.choose(plan.config.execution, store.folder)
-        with progress.stage("Golden clips", len(metrics)) as advance:
-            for name in metrics:  # each alone: what takes its worker down takes no other's reading
-                batches = [[task] for task in tasks((name,))]
-                args = ({name: plan.metric_options[name]},)
-                executor.run(Scorer, args, batches, write, lost, _need(plan, name, executor))
-                advance()
+        options = ({name: plan.metric_options[name] for name in metrics},)
+        # Each alone: what takes its worker down takes no other's reading with it.
+        every = [task for name in metrics for task in tasks((name,))]
+        with progress.stage("Golden clips", len(every)) as advance:
+            batches = [[task] for task in every]
+            executor.run(
+                Scorer, options, batches, _then(write, advance), _then(lost, advance), Need(1)
+            )
     except (UserError, OSError) as error:  # which scoring tells better, where it matters there
         return found, [f"Golden clips were not measured: {error}"]
     return found, [
@@ -135,9 +137,16 @@ def _measure(
     ]
 
 
-def _need(plan: Plan, name: str, executor: Executor) -> Need:
-    metric = plan.metrics[name]
-    return Need(1) if metric.on_device and executor.on_gpu(metric.device) else Need()
+def _then(
+    what: Callable[[ScoreTask, Any], None], advance: Advance
+) -> Callable[[ScoreTask, Any], None]:
+    """The one, then the other."""
+
+    def both(task: ScoreTask, result: Any) -> None:  # noqa: ANN401 -- results or a reason
+        what(task, result)
+        advance()
+
+    return both
 
 
 def _earlier(kept: dict[str, Any], signature: str) -> Iterator[_Earlier]:

@@ -35,7 +35,7 @@ from mamtra_eval.parts import Part
 from mamtra_eval.plan import Plan
 from mamtra_eval.progress import Advance, Progress, Silent
 from mamtra_eval.reader import DATABASE
-from mamtra_eval.rows import ClipKey, ClipRow
+from mamtra_eval.rows import ClipKey
 from mamtra_eval.stages import Failure, Made, Synthesizer
 from mamtra_eval.store import Store, now
 from mamtra_eval.systems import Request, System
@@ -109,12 +109,12 @@ def begin(plan: Plan, store: Store) -> None:
 def synthesize(plan: Plan, store: Store, progress: Progress) -> None:
     """Make every planned clip of the plan's systems that is not there yet."""
     folders = {row.name: row.folder for row in store.systems()}
-    rows = {row.key: row for row in store.clips()}
     for name, spec in plan.systems.items():
+        made = store.made(name)
         missing = [
             request
             for request in plan.own_requests(name)
-            if _is_missing(store, rows[ClipKey(name, request.utterance, request.repeat)])
+            if _is_missing(store, name, request, *made[request.utterance, request.repeat])
         ]
         if not missing:
             continue
@@ -166,11 +166,12 @@ def _pool(plan: Plan, store: Store, spec: SystemSpec) -> _Pool:
         system.close()
 
 
-def _is_missing(store: Store, row: ClipRow) -> bool:
-    if row.status == "done" and not os.path.isfile(f"{store.folder}/{row.path}"):  # noqa: PTH113
-        store.forget_clip(row.key)  # somebody deleted the file: make it anew
+def _is_missing(store: Store, system: str, request: Request, status: str, path: str | None) -> bool:
+    if status == "done" and not os.path.isfile(f"{store.folder}/{path}"):  # noqa: PTH113 -- many
+        # Somebody deleted the file: make it anew.
+        store.forget_clip(ClipKey(system, request.utterance, request.repeat))
         return True
-    return row.status == "planned"
+    return status == "planned"
 
 
 def _clip_writer(

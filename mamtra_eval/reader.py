@@ -146,6 +146,21 @@ class RunReader:
         database = self.folder / DATABASE
         return [_clip(row, database) for row in rows]
 
+    def clip_keys(self) -> set[ClipKey]:
+        """Every clip of the plan."""
+        return {ClipKey(*row) for row in
+                self._db.execute("SELECT system, utterance, repeat FROM clips")}  # fmt: skip
+
+    def made(self, system: str) -> dict[tuple[str, int], tuple[str, str | None]]:
+        """Status and path of each of a system's clips, by utterance and repeat."""
+        rows = self._db.execute(
+            "SELECT utterance, repeat, status, path FROM clips WHERE system = ?", (system,)
+        )
+        return {
+            (utterance, repeat): (status, borders.inside(path, self.folder / DATABASE))
+            for utterance, repeat, status, path in rows
+        }
+
     def readings(self, metrics: Collection[str] | None = None) -> Iterator[ReadingRow]:
         """Every reading there is, or those of some metrics, in a stable order."""
         rows = self._db.execute(

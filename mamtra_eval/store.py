@@ -138,6 +138,13 @@ class Store(RunReader):
             (row.name, row.signature, row.note, figures),
         )
 
+    def add_clips(self, clips: Iterable[tuple[ClipKey, int]]) -> None:
+        """Plan clips, each with its seed, but for those that are planned already."""
+        self._db.executemany(
+            "INSERT OR IGNORE INTO clips (system, utterance, repeat, seed) VALUES (?, ?, ?, ?)",
+            ((*_columns(key), seed) for key, seed in clips),
+        )
+
     def add_failed_counts(self, metric: str, utterance: str, counts: dict[str, float]) -> None:
         """Keep the denominators of an utterance for clips that get no reading."""
         self._db.execute(

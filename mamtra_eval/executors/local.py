@@ -7,8 +7,8 @@ one, so that what is finished is kept whatever happens next.
 What a worker can't survive (a crash in native code, out of memory, a hang) costs one payload
 (``_work``): the worker is ended and replaced, and the payload that it was working on is tried again
 before it is reported as lost. A worker says when it is ready and when it has taken a batch, so that
-no payload is blamed for a death before it was touched. A worker that can't even start ends the
-run, as does a ``UserError``.
+no payload is blamed for a death before it was touched. Several in a row that can't even start end
+the run, as does a ``UserError``.
 
 What computes on a GPU gets one worker a device, each of which sees its own device alone.
 """
