@@ -90,7 +90,17 @@ def read_bytes(data: bytes, name: str) -> Clip:
     """Read a whole audio file from memory, as ``read`` does; ``name`` stands in its AudioError."""
     if not data:
         raise AudioError(f"{name}: empty (0 bytes)")
-    return _decode(io.BytesIO(data), name)
+    return _decode(_Memory(data), name)
+
+
+class _Memory(io.BytesIO):
+    """Bytes in which a decoder may seek anywhere: a broken header sends it before the beginning."""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except (ValueError, OverflowError):  # which would be printed, and ignored, in a callback
+            return super().seek(0)
 
 
 def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:

@@ -8,12 +8,18 @@ and moved into place as the last step, so that a broken import leaves nothing be
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import re
 import shutil
 import tarfile
 import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
 from mamtra_eval import audio
 from mamtra_eval.catalogue import CARD
@@ -30,6 +36,10 @@ OFFICIAL = {
 MAX_BYTES = 20 * 2**30
 MAX_MEMBERS = 200_000
 MAX_DEPTH = 32
+MAX_READ = 2**20
+"""Bytes at once: longer names and headers are nobody's."""
+LONGEST_NAME = 200
+"""Characters of a name that an error shows."""
 
 
 def unpack(
@@ -59,9 +69,8 @@ def unpack(
             fix="Remove it, or choose another name with --name.",
         )
     try:
-        with tarfile.open(archive) as tar:
-            members = tar.getmembers()
-            _check_members(members, archive)
+        with _opened(archive) as file, tarfile.TarFile(fileobj=file) as tar:
+            members = _checked(tar, archive)
             target.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=target.parent, prefix=".import-") as folder:
                 stage = (progress or Silent()).stage("Unpacking", len(members))
@@ -72,7 +81,7 @@ def unpack(
                 root = _root(Path(folder), archive)
                 lines = _finish(root, archive, name, any_counts)
                 shutil.move(str(root), str(target))
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, OSError, lzma.LZMAError, zlib.error) as error:
         raise UserError(
             f"the archive can't be unpacked ({error})", where=str(archive), fix="Download it again."
         ) from error
@@ -124,30 +133,64 @@ def _unpack(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None
         shutil.copyfileobj(source, file)
 
 
-def _check_members(members: list[tarfile.TarInfo], archive: Path) -> None:
+@contextmanager
+def _opened(archive: Path) -> Iterator[_Bounded]:
+    """The archive, decompressed as it is read."""
+    with archive.open("rb") as raw:
+        magic = raw.read(6)
+    opener: Callable[..., Any] = open
+    for beginning, module in ((b"\x1f\x8b", gzip), (b"BZh", bz2), (b"\xfd7zXZ\0", lzma)):
+        if magic.startswith(beginning):
+            opener = module.open
+    with opener(archive, "rb") as file:
+        yield _Bounded(file)
+
+
+class _Bounded:
+    """A file of which only so much is read at once: a header says how long its text is."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.seek, self.tell, self.close, self.write = file.seek, file.tell, file.close, file.write
+
+    def read(self, size: int = -1) -> bytes:
+        """Bytes; ReadError for more than any header or buffer takes."""
+        if not 0 <= size <= MAX_READ:
+            raise tarfile.ReadError(f"a header of {size:,} bytes")
+        return self._file.read(size)
+
+
+def _checked(tar: tarfile.TarFile, archive: Path) -> list[tarfile.TarInfo]:
+    """All members; UserError at the first that must not be unpacked, or is one too many."""
+    members: list[tarfile.TarInfo] = []
     total = 0
-    for member in members:
-        path = PurePosixPath(member.name)
+    for member in tar:
+        members.append(member)
         total += member.size
-        problem = None
-        if path.is_absolute() or ".." in path.parts or "\\" in member.name:
-            problem = "leads out of the target folder"
-        elif len(path.parts) > MAX_DEPTH:
-            problem = f"lies more than {MAX_DEPTH} folders deep"
-        elif not (member.isfile() or member.isdir()):
-            problem = "is neither a file nor a folder (links are refused)"
-        if problem:
+        if problem := _problem(member):
             raise UserError(
-                f"member {member.name!r} {problem}",
+                f"member {member.name[:LONGEST_NAME]!r} {problem}",
                 where=str(archive),
                 fix="This is not the official archive: do not unpack it.",
             )
-    if total > MAX_BYTES or len(members) > MAX_MEMBERS:
-        raise UserError(
-            f"it would unpack to {len(members)} members and {total / 2**30:.1f} GiB",
-            where=str(archive),
-            fix=f"At most {MAX_MEMBERS} members and {MAX_BYTES / 2**30:.0f} GiB are accepted.",
-        )
+        if total > MAX_BYTES or len(members) > MAX_MEMBERS:
+            raise UserError(
+                f"it would unpack to {len(members)} members and {total / 2**30:.1f} GiB or more",
+                where=str(archive),
+                fix=f"At most {MAX_MEMBERS} members and {MAX_BYTES / 2**30:.0f} GiB are accepted.",
+            )
+    return members
+
+
+def _problem(member: tarfile.TarInfo) -> str | None:
+    path = PurePosixPath(member.name)
+    if path.is_absolute() or ".." in path.parts or "\\" in member.name:
+        return "leads out of the target folder"
+    if len(path.parts) > MAX_DEPTH:
+        return f"lies more than {MAX_DEPTH} folders deep"
+    if not (member.isfile() or member.isdir()):
+        return "is neither a file nor a folder (links are refused)"
+    return None
 
 
 def _root(folder: Path, archive: Path) -> Path:

@@ -11,8 +11,9 @@ columns  meaning
 2        utt | text
 =======  ====================================================
 
-``.wav`` is stripped from the utterance id. Where a list has no fifth column, a ground truth is
-taken from ``wavs/<utt>.wav`` beside it, as the official archive lays it out.
+A path may be absolute or lead upwards: a list reads what its user may read (an archive may not:
+``importing``). ``.wav`` is stripped from the utterance id. Where a list has no fifth column, a
+ground truth is taken from ``wavs/<utt>.wav`` beside it, as the official archive lays it out.
 
 A named set is a folder with ``testset.yaml`` (name, language, licence, source, default, lists);
 a list there may carry options for the evaluators, such as the grammar of its recogniser. Its
@@ -33,6 +34,8 @@ from pathlib import Path
 from mamtra_eval.errors import UserError
 
 COLUMNS = "utt|prompt_text|prompt_wav|text[|ground_truth], utt|text|prompt_wav or utt|text"
+MAX_BYTES = 512 * 2**20
+"""Of a list: some millions of lines."""
 MAX_SHOWN = 5
 LONGEST_PATH = 500
 """Characters of a path that an error shows."""
@@ -188,6 +191,7 @@ def _is_file(path: Path) -> bool:
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
+        _check_file(path)
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise UserError(
@@ -203,6 +207,18 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
         if line.strip():
             yield number, line.strip()
+
+
+def _check_file(path: Path) -> None:
+    """UserError for what is no list: a pipe that nobody writes, a device without an end."""
+    size = path.stat().st_size
+    if not path.is_file() or size > MAX_BYTES:
+        found = f"{size:,} bytes" if path.is_file() else "no regular file"
+        raise UserError(
+            f"no list of utterances ({found})",
+            where=str(path),
+            fix=f"Give the path of a meta.lst, a text file of at most {MAX_BYTES:,} bytes.",
+        )
 
 
 def _column_problem(number: int, columns: list[str], width: int) -> Problem | None:

@@ -39,7 +39,7 @@ class Settings(Protocol):
 
 
 MOST_STARTS = 3
-"""Failures to start in a row, by any of the workers, that end a run."""
+"""Failures to start in a row that end a run, for each of its workers."""
 MAX_DEFAULT_WORKERS = 16
 """Without a number asked for: each worker holds the models of all metrics in memory."""
 
@@ -117,7 +117,7 @@ class LocalExecutor:
             return _Worker(Hand(factory, args, self.timeout_s, own), device)
 
         pool: list[_Worker] = []
-        starts = Starts()
+        starts = Starts(len(places))
         with _single_threaded(len(places)):
             try:
                 pool.extend(start(device) for device in places)
@@ -182,7 +182,8 @@ class Starts:
     other goes, none is going to start.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, workers: int = 1) -> None:
+        self._most = MOST_STARTS * workers  # whatever kills one may kill all that start with it
         self._in_a_row = 0
 
     def succeeded(self) -> None:
@@ -190,9 +191,9 @@ class Starts:
         self._in_a_row = 0
 
     def failed(self, reason: str) -> None:
-        """One has not; UserError for the last of ``MOST_STARTS`` in a row."""
+        """One has not; UserError for the last of too many in a row."""
         self._in_a_row += 1
-        if self._in_a_row >= MOST_STARTS:
+        if self._in_a_row >= self._most:
             raise UserError(
                 f"a worker process did not start: {reason}",
                 fix="Workers import the main script: in one of yours, call evaluate() below "

@@ -17,8 +17,8 @@ def escape(text: str) -> str:
 
 
 def code(text: str) -> str:
-    """Text in a fixed width, taken literally."""
-    return f"`{text.replace('`', chr(39))}`"
+    """Text in a fixed width, taken literally, on one line. Not for a table: ``|`` ends its cell."""
+    return f"`{' '.join(text.split()).replace('`', chr(39))}`"
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> list[str]:

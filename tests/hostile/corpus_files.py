@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import pickle
@@ -205,6 +206,7 @@ def archives() -> Iterator[Case]:
     yield Case("deep-folders", _tar([*good, ("d/" * 1500 + "x", b"x")]), EITHER)
     for size in (0, 10, 512, 700):
         yield Case(f"cut-at-{size}", _cut(size), "can't be unpacked|holds none")
+    yield Case("header-of-1-GB", _long_header, "a header of")
     yield Case("text", holding(b"hello", "x.tar"), "can't be unpacked")
     yield Case("zip", holding(b"PK\x03\x04" + b"\0" * 100, "x.tar"), "can't be unpacked")
     yield Case("gzip-cut", holding(b"\x1f\x8b\x08\0\0\0\0\0", "x.tar.gz"), "can't be unpacked")
@@ -233,6 +235,17 @@ def _tar(
         return path
 
     return write
+
+
+def _long_header(folder: Path) -> Path:
+    """Its first member announces a gigabyte of attributes, and has them: zeros, compressed."""
+    info = tarfile.TarInfo("././@PaxHeader")
+    info.type, info.size = tarfile.XHDTYPE, 2**30
+    with gzip.open(folder / "x.tar.gz", "wb", compresslevel=1) as file:
+        file.write(info.tobuf(tarfile.USTAR_FORMAT))
+        for _ in range(64):
+            file.write(b"0" * 2**20)
+    return folder / "x.tar.gz"
 
 
 def _cut(size: int) -> Callable[[Path], Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -107,7 +108,9 @@ def _paths() -> Iterator[Case]:
                        "proc": "/proc/self/mem"}.items():  # fmt: skip
         expected = EITHER if name == "proc" else absent
         yield _case(f"prompt-{name}", f"u1|Hello.|{path}\n", expected)
-    yield Case("list-is-a-folder", _as(Path.mkdir), "can't be read|no such list")
+    yield Case("list-is-a-folder", _as(Path.mkdir), "no regular file")
+    yield Case("list-is-a-pipe", _as(os.mkfifo), "no regular file")
+    yield Case("list-is-endless", _as(lambda path: path.symlink_to("/dev/zero")), "no regular file")
     yield Case("list-is-missing", lambda folder: folder / "meta.lst", "no such list")
     yield Case(
         "list-is-a-loop", _as(lambda path: path.symlink_to(path.name)), "can't be read|no such"
