@@ -84,6 +84,15 @@ def soak(session: nox.Session) -> None:
     session.run("python", "tests/soak.py", "--ray", *session.posargs)
 
 
+@nox.session(python="3.11")
+def fuzz(session: nox.Session) -> None:
+    """Fuzz the readers, guided by coverage, a minute each; ``-- --seconds 600``."""
+    session.install(TORCH)
+    session.install("-e", ".", "atheris==3.0.0")
+    for reader in sorted(path.name for path in Path("tests/fuzz/seeds").iterdir()):
+        session.run("python", "tests/fuzz/guided.py", reader, *session.posargs)
+
+
 @nox.session
 def evaluators(session: nox.Session) -> None:
     """Run the evaluators' tests with every optional package that installs here."""
