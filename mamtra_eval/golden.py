@@ -27,8 +27,9 @@ from mamtra_eval.metrics import Item
 from mamtra_eval.plan import Plan
 from mamtra_eval.progress import Advance, Progress
 from mamtra_eval.recipes.applying import SUPPLIED
+from mamtra_eval.run_folder import now
 from mamtra_eval.stages import Failure, Scorer, ScoreTask, Taken
-from mamtra_eval.store import Store, now
+from mamtra_eval.store import Store
 from mamtra_eval.testset import TestSet
 
 SET = "mini-en"

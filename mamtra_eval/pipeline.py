@@ -36,8 +36,9 @@ from mamtra_eval.plan import Plan
 from mamtra_eval.progress import Advance, Progress, Silent
 from mamtra_eval.reader import DATABASE
 from mamtra_eval.rows import ClipKey
+from mamtra_eval.run_folder import now
 from mamtra_eval.stages import Failure, Made, Synthesizer
-from mamtra_eval.store import Store, now
+from mamtra_eval.store import Store
 from mamtra_eval.systems import Request, System
 from mamtra_eval.targets import SystemSpec
 

@@ -29,7 +29,8 @@ from mamtra_eval.errors import UserError
 from mamtra_eval.plan import Plan
 from mamtra_eval.reader import DATABASE
 from mamtra_eval.rows import ClipKey
-from mamtra_eval.store import Store, lock
+from mamtra_eval.run_folder import lock
+from mamtra_eval.store import Store
 from mamtra_eval.systems import clip_stem
 
 CONFIGURATION = "run.yaml"

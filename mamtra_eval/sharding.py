@@ -32,7 +32,8 @@ from mamtra_eval.parts import Part
 from mamtra_eval.plan import Plan
 from mamtra_eval.progress import Progress, Silent
 from mamtra_eval.reader import RunReader
-from mamtra_eval.store import Store, lock
+from mamtra_eval.run_folder import lock
+from mamtra_eval.store import Store
 
 SHARD_S = 900.0
 """Longest time of a shard, by the guess."""

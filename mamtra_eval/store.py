@@ -12,24 +12,20 @@ own (``…_s``, ``…_at``), so that everything else is the same however often a
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import sqlite3
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, fields
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mamtra_eval.errors import UserError
 from mamtra_eval.metrics import Reading
-from mamtra_eval.parts import SHARDS
 from mamtra_eval.profiling.rows import ProfileRow
-from mamtra_eval.reader import DATABASE, RunReader, damaged
+from mamtra_eval.reader import RunReader, damaged
 from mamtra_eval.rows import ADDED, SCHEMA, SCHEMA_VERSION, ClipKey, MetricRow, SystemRow
+from mamtra_eval.run_folder import lock, make, now
 from mamtra_eval.testset import Utterance
 
 
@@ -37,16 +33,7 @@ class Store(RunReader):
     """A run folder, to be written; made if it is not there."""
 
     def __init__(self, folder: Path) -> None:
-        _make_folder(folder)
-        try:
-            (folder / DATABASE).touch()
-        except OSError as error:
-            raise UserError(
-                f"the run can't be written ({error.strerror})",
-                where=str(folder),
-                fix="Make the folder writable, then the same command goes on from here. Reports "
-                "can be made of it as it is: mamtra-eval leaderboard.",
-            ) from error
+        make(folder)
         super().__init__(folder)
         if self.meta("schema") is None:
             self.set_meta("schema", SCHEMA_VERSION)
@@ -282,16 +269,15 @@ class Store(RunReader):
         """
         known = self._columns_of(table)
         for row in rows:
-            values = {name: value for name, value in row.items() if name in known}
-            names, marks = ", ".join(values), ", ".join("?" * len(values))
-            # Names of the schema alone are put into the statement.
-            command = f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({marks})"  # noqa: S608
             with suppress(sqlite3.IntegrityError):
-                self._db.execute(command, tuple(values.values()))
+                self._put(table, row, known)
 
     def put(self, table: str, row: Mapping[str, Any]) -> None:
         """Write a row as another run has it, in the place of one with the same key."""
-        values = {name: row[name] for name in row if name in self._columns_of(table)}
+        self._put(table, row, self._columns_of(table))
+
+    def _put(self, table: str, row: Mapping[str, Any], known: Collection[str]) -> None:
+        values = {name: value for name, value in row.items() if name in known}
         names, marks = ", ".join(values), ", ".join("?" * len(values))
         # Names of the schema alone are put into the statement.
         command = f"INSERT OR REPLACE INTO {table} ({names}) VALUES ({marks})"  # noqa: S608
@@ -313,44 +299,6 @@ class Store(RunReader):
     def _relative(self, path: Path | None) -> str | None:
         # Relative to the run, so that a checkout with its runs can be moved as a whole.
         return Path(os.path.relpath(path, self.folder)).as_posix() if path else None
-
-
-@contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """Be the only writer of a run folder; UserError if another process is."""
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                "another process is writing this run",
-                where=str(folder),
-                fix="Wait for it, or choose another --out.",
-            ) from None
-        yield
-
-
-def now() -> str:
-    """The time in UTC, ISO 8601 to the second."""
-    return datetime.fromtimestamp(time.time(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"the run folder can't be made ({error.strerror})",
-            where=str(folder),
-            fix="Choose another --out.",
-        ) from error
-    strangers = [path for path in folder.iterdir() if path.name not in (".lock", SHARDS)]
-    if strangers and not (folder / DATABASE).exists():
-        raise UserError(
-            "the folder is not empty and holds no run",
-            where=str(folder),
-            fix="Choose an empty or new folder with --out.",
-        )
 
 
 def _columns(key: ClipKey) -> tuple[str, str, int]:

@@ -24,7 +24,7 @@ from mamtra_eval.errors import UserError
 from mamtra_eval.joining import join
 from mamtra_eval.parts import Part
 from mamtra_eval.reader import RunReader
-from mamtra_eval.store import lock
+from mamtra_eval.run_folder import lock
 
 N = 6
 

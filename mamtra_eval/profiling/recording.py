@@ -19,7 +19,8 @@ from mamtra_eval.errors import UserError
 from mamtra_eval.profiling.rows import META, ProfileKey, ProfileRow
 from mamtra_eval.profiling.subjects import Subject
 from mamtra_eval.reader import RunReader
-from mamtra_eval.store import Store, now
+from mamtra_eval.run_folder import now
+from mamtra_eval.store import Store
 
 
 def describe(store: RunReader) -> dict[str, Any]:

@@ -6,18 +6,17 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from run_rows import rows
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "faults")]
 from ray_cluster import Cluster, cluster
+from runs import finish, n_done, until
 
 from mamtra_eval import results
-from mamtra_eval.errors import UserError
 from mamtra_eval.reader import RunReader
 
 pytest.importorskip("ray", reason="the extra [ray] is not installed")
@@ -65,27 +64,6 @@ def start(tmp_path: Path, mini: Path) -> Iterator[Callable[..., subprocess.Popen
         process.communicate()
 
 
-def _finish(process: subprocess.Popen[str]) -> str:
-    output, errors = process.communicate(timeout=240)
-    assert process.returncode == 0, errors
-    return output
-
-
-def _done(folder: Path) -> int:
-    try:
-        with RunReader(folder) as store:
-            return sum(row.status == "done" for row in store.clips())
-    except UserError:  # not there yet, or not complete
-        return 0
-
-
-def _until(what: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def _calls(folder: Path) -> list[tuple[int, str]]:
     """Worker process and utterance of every call of the program since the last start."""
     file = folder / "calls"
@@ -103,12 +81,12 @@ def _figures(folder: Path) -> object:
 def test_a_node_is_killed_in_the_middle_and_every_row_is_there_once(
     start: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
-    assert _finish(start("local", "sleep 0.3"))
+    finish(start("local", "sleep 0.3"))
     with cluster(1, 1) as nodes:
         process = start("torn", "sleep 0.3", "--executor", "ray", "--address", nodes.address)
-        _until(lambda: 2 <= _done(tmp_path / "torn") <= N - 4)
+        until(lambda: 2 <= n_done(tmp_path / "torn") <= N - 4)
         nodes.kill(1)
-        _finish(process)
+        finish(process)
     assert rows(tmp_path / "torn") == rows(tmp_path / "local")
     assert len({worker for worker, _ in _calls(tmp_path)}) >= 2
     assert _figures(tmp_path / "torn") == _figures(tmp_path / "local")
@@ -122,9 +100,9 @@ def test_a_machine_that_joins_later_is_used(
 ) -> None:
     with cluster(1) as nodes:
         process = start("grown", "sleep 0.7", "--executor", "ray", "--address", nodes.address)
-        _until(lambda: _done(tmp_path / "grown"))
+        until(lambda: n_done(tmp_path / "grown"))
         nodes.add(1)
-        _finish(process)
+        finish(process)
     assert len({worker for worker, _ in _calls(tmp_path)}) == 2
 
 
@@ -132,8 +110,8 @@ def test_a_clip_that_kills_its_worker_is_quarantined_in_the_words_of_a_local_run
     two_nodes: Cluster, start: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     poison = 'case "$2" in rms-d002) kill -9 $PPID; sleep 5;; esac'
-    _finish(start("local", poison))
-    _finish(start("ray", poison, "--executor", "ray", "--address", two_nodes.address))
+    finish(start("local", poison))
+    finish(start("ray", poison, "--executor", "ray", "--address", two_nodes.address))
     found = rows(tmp_path / "ray")
     assert found == rows(tmp_path / "local")
     errors = [error for *_, error in found["clips"] if error]
@@ -149,7 +127,7 @@ def test_a_hanging_clip_costs_its_time_and_nothing_else(
 ) -> None:
     hang = 'case "$2" in rms-d002) sleep 100;; esac'
     more = ("--set", "execution.timeout_s=4", "--executor", "ray", "--address", two_nodes.address)
-    _finish(start("ray", hang, *more))
+    finish(start("ray", hang, *more))
     errors = [error for *_, error in rows(tmp_path / "ray")["clips"] if error]
     assert errors == ["no result within 4 s; the worker was ended; quarantined after 2 tries"]
 
@@ -160,13 +138,13 @@ def test_an_actor_that_is_killed_is_nobodys_fault(
     import psutil
 
     process = start("ray", "sleep 0.4", "--executor", "ray", "--address", two_nodes.address)
-    _until(lambda: _done(tmp_path / "ray") >= 2)
+    until(lambda: n_done(tmp_path / "ray") >= 2)
     worker = psutil.Process(_calls(tmp_path)[-1][0])
     worker.parent().kill()
-    _finish(process)
+    finish(process)
     with RunReader(tmp_path / "ray") as store:
         assert [row.error for row in store.clips() if row.status != "done"] == []
-    _until(lambda: not worker.is_running())
+    until(lambda: not worker.is_running())
 
 
 def test_a_killed_driver_leaves_no_process_and_its_run_goes_on(
@@ -174,16 +152,16 @@ def test_a_killed_driver_leaves_no_process_and_its_run_goes_on(
 ) -> None:
     import psutil
 
-    _finish(start("local", "sleep 0.3"))
+    finish(start("local", "sleep 0.3"))
     more = ("--executor", "ray", "--address", two_nodes.address)
     process = start("torn", "sleep 0.3", *more)
-    _until(lambda: _done(tmp_path / "torn") >= 3)
+    until(lambda: n_done(tmp_path / "torn") >= 3)
     process.send_signal(signal.SIGKILL)
     process.communicate(timeout=30)
     workers = {worker for worker, _ in _calls(tmp_path)}
-    _until(lambda: not any(psutil.pid_exists(pid) for pid in workers))
-    before = _done(tmp_path / "torn")
-    _finish(start("torn", "sleep 0.3", *more))
+    until(lambda: not any(psutil.pid_exists(pid) for pid in workers))
+    before = n_done(tmp_path / "torn")
+    finish(start("torn", "sleep 0.3", *more))
     assert before < 2 * N
     assert rows(tmp_path / "torn") == rows(tmp_path / "local")
 

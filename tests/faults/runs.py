@@ -42,7 +42,7 @@ def start(arguments: list[str], **environment: str) -> subprocess.Popen[str]:
 
 def finish(process: subprocess.Popen[str], code: int = 0) -> str:
     """Standard error of a process that ends with this exit code."""
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=240)
     assert process.returncode == code, errors
     assert "Traceback" not in errors
     return errors
