@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from run_rows import rows
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "faults")]
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent.parent / "faults"))
 from ray_cluster import Cluster, cluster
 from runs import finish, n_done, until
 
