@@ -279,8 +279,9 @@ def explained(error: sqlite3.Error, path: Path) -> UserError:
         what = f"the run's database is damaged ({error})"
         fix = f"Save what is left of it with: mamtra-eval rescue {path.parent}"
     elif "no such table" in str(error):
-        what = "the run's database is empty or not a run's: its first start ended at once"
-        fix = f"Start it again with evaluate, or try mamtra-eval rescue {path.parent}"
+        what = "the run's database is empty: its first start ended at once, or its log is lost"
+        fix = "Start it again with evaluate; if that says the same, save what is left with: "
+        fix += f"mamtra-eval rescue {path.parent}"
     else:
         what, fix = f"the run's database can't be used ({error})", "Move the folder away."
     return UserError(what, where=str(path), fix=fix)

@@ -198,6 +198,7 @@ def _rebuild(plan: Plan, folder: Path, found: dict[str, list[Row]], aside: Path)
         _restore(store, found)
         plan = replace(plan, part=parts.of_meta(store.meta(parts.META)))
         entering.enter(plan, store)
+        _forget_changed(store)
         lost = _lost(store, found["clips"])
         adopted = _adopt(store, lost)
         readings = _check_readings(store)
@@ -212,6 +213,15 @@ def _restore(store: Store, found: dict[str, list[Row]]) -> None:
     with store.transaction():
         for table, rows in found.items():
             store.restore(table, rows)
+
+
+def _forget_changed(store: Store) -> None:
+    """Plan clips again whose files are not what their rows say: whoever did this did more."""
+    for row in store.clips():
+        if row.status == "done" and row.path is not None:
+            path = store.folder / row.path
+            if not path.is_file() or audio.sha256(path) != row.sha256:
+                store.forget_clip(row.key)
 
 
 def _lost(store: Store, saved: list[Row]) -> list[ClipKey]:

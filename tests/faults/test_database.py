@@ -102,6 +102,7 @@ HARMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", HARMS)
 def test_damage_is_told_and_rescue_leads_to_the_same_rows(
     harm: str, run: Path, whole: Path
@@ -142,6 +143,30 @@ def test_a_clip_that_was_cut_off_is_not_taken_back(run: Path, whole: Path) -> No
     assert rows(run) == rows(whole)
 
 
+def test_a_clip_that_was_changed_after_it_was_scored_is_made_again(run: Path, whole: Path) -> None:
+    clip = next((run / "clips").rglob("*.flac"))
+    clip.write_bytes(clip.read_bytes()[:-200])
+    _zero(12, 13)(run / "run.sqlite")
+    finish(start(mamtra("rescue", run)))
+    finish(start(_again(run)))
+    finish(start(mamtra("verify", run)))
+    assert rows(run) == rows(whole)
+
+
+def test_a_lost_log_is_told_and_rescue_leads_to_the_same_rows(tmp_path: Path, whole: Path) -> None:
+    torn = tmp_path / "run"
+    process = start(command(torn, n=N, metrics="health,wer", body="sleep 0.5"))
+    until(lambda: n_done(torn) >= 2)
+    process.kill()
+    process.communicate()
+    (torn / "run.sqlite-wal").unlink()
+    (torn / "run.sqlite-shm").unlink(missing_ok=True)
+    finish(start(mamtra("rescue", torn)))
+    finish(start(_again(torn)))
+    found, expected = rows(torn), rows(whole)
+    assert {**found, "systems": 0} == {**expected, "systems": 0}  # another script
+
+
 def test_without_its_configuration_a_run_is_left_as_it_is(run: Path) -> None:
     _zero(3, 9)(run / "run.sqlite")
     (run / "run.yaml").unlink()
@@ -164,6 +189,7 @@ def test_damage_that_is_met_while_reading_is_told(run: Path) -> None:
     assert f"mamtra-eval rescue {run}" in errors
 
 
+@pytest.mark.slow
 def test_a_second_run_on_the_same_folder_is_refused_and_the_first_goes_on(tmp_path: Path) -> None:
     slow = command(tmp_path / "run", body="sleep 2", n=8)
     first = start(slow)
