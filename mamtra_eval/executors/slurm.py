@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from mamtra_eval.config import ExecutionConfig
 
 PACKAGES = ("submitit",)
+WHAT = ("the executor slurm", "submitit", "slurm")
+"""What needs which package, by which extra."""
 GENERIC = ("name", "timeout_min", "mem_gb", "cpus_per_task", "gpus_per_node", "stderr_to_stdout")
 """Parameters that submitit knows for every kind of cluster."""
 CLUSTERS = ("slurm", "local")
@@ -116,9 +118,8 @@ class ShardJob:
 
     def checkpoint(self, folder: str, index: int, count: int) -> Any:  # noqa: ANN401 -- submitit's
         """The same again: the shard's rows are all that it goes on from."""
-        from submitit.helpers import DelayedSubmission
-
-        return DelayedSubmission(self, folder, index, count)
+        helpers = import_extra("submitit.helpers", *WHAT)
+        return helpers.DelayedSubmission(self, folder, index, count)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
@@ -137,7 +138,7 @@ class Cluster:
     def __init__(self, execution: ExecutionConfig, folder: Path) -> None:
         self.settings = self.settings_of(execution)
         self._folder = folder.absolute()
-        self._submitit = import_extra("submitit", "the executor slurm", "submitit", "slurm")
+        self._submitit = import_extra("submitit", *WHAT)
         self._processes: list[Any] = []
         self._executor()  # what is wrong with the parameters is said before anything is written
 
