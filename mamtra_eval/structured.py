@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mamtra_eval.errors import UserError, unknown_name
 
 Schema = TypeVar("Schema")
+_FOLDER = re.compile(r"\$\{oc\.env:[A-Z][A-Z0-9_]*_(MODEL|SOURCE)(,null)?\}")
 _FUNCTION = re.compile(r"(?<!\\)(?:\\\\)*\$\{(?:[^{}]|\$\{[^{}]*\})*:")
 
 
@@ -85,12 +86,13 @@ def _refuse_environment(values: object, where: str) -> None:
     r"""UserError for ``${oc.env:…}``: what it stands for would be written into the run folder.
 
     Refused is every function of OmegaConf's, since their names may be put together (``${${a}:…}``).
-    ``\${`` and references to other keys stay.
+    ``\${`` and references to other keys stay, and so do variables that say where a model or a source
+    lies (``_FOLDER``): presets ask for them.
     """
     if isinstance(values, dict | list):
         for value in values.values() if isinstance(values, dict) else values:
             _refuse_environment(value, where)
-    elif isinstance(values, str) and _FUNCTION.search(values):
+    elif isinstance(values, str) and _FUNCTION.search(_FOLDER.sub("", values)):
         raise UserError(
             "a value calls a function (${…:…}): what it gives, a variable of the environment "
             "say, would be written into run folders and reports",
