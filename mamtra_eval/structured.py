@@ -86,8 +86,8 @@ def _refuse_environment(values: object, where: str) -> None:
     r"""UserError for ``${oc.env:…}``: what it stands for would be written into the run folder.
 
     Refused is every function of OmegaConf's, since their names may be put together (``${${a}:…}``).
-    ``\${`` and references to other keys stay, and so do variables that say where a model or a source
-    lies (``_FOLDER``): presets ask for them.
+    ``\${`` and references to other keys stay, and so do variables that say where a model or a
+    source lies (``_FOLDER``): presets ask for them.
     """
     if isinstance(values, dict | list):
         for value in values.values() if isinstance(values, dict) else values:

@@ -130,9 +130,9 @@ def test_a_preset_takes_what_is_there_and_waits_for_the_rest(
 ) -> None:
     folder = _checkpoint(tmp_path / "1-11", "1:11")
     monkeypatch.setenv("COSYVOICE2_MODEL", "/models/cosy")
-    monkeypatch.setenv("CHECKPOINT", str(folder))
-    more = ["family.members.1:5=${oc.env:NONE,null}", "rivals.zonos.model=/models/zonos",
-            "family.members.1:11=${oc.env:CHECKPOINT,null}"]  # fmt: skip
+    monkeypatch.setenv("TRAINED_MODEL", str(folder))
+    more = ["family.members.1:5=${oc.env:NO_SUCH_MODEL,null}", "rivals.zonos.model=/models/zonos",
+            "family.members.1:11=${oc.env:TRAINED_MODEL,null}"]  # fmt: skip
     found = configuration.load(name, more)
     assert found.systems == {
         "teacher": "cosyvoice2:model=/models/cosy",
