@@ -121,7 +121,7 @@ def _apart(steps: Sequence[str], *args: object) -> dict[str, tuple[float, float]
 
 def _timed(connection: Connection, steps: Sequence[str], args: tuple[object, ...]) -> None:
     import mamtra_eval.results  # noqa: F401 -- what every step needs is loaded before
-    from mamtra_eval.report import html, leaderboard, parquet  # noqa: F401
+    from mamtra_eval.report import html, leaderboard, parquet  # noqa: F401 -- likewise
 
     found = {}
     for step in steps:

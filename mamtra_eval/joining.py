@@ -23,7 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mamtra_eval import _same, agreement, audio, parts
+from mamtra_eval import _same, agreement, audio, lacking, parts
 from mamtra_eval._same import differs
 from mamtra_eval._snapshot import Snapshot, snapshot
 from mamtra_eval.errors import UserError
@@ -32,7 +32,6 @@ from mamtra_eval.plan import item_seed
 from mamtra_eval.reader import DATABASE, RunReader
 from mamtra_eval.rows import ClipKey
 from mamtra_eval.store import Store
-from mamtra_eval.systems import Request
 
 AT_ONCE = 200
 """Clips of one transaction."""
@@ -119,35 +118,6 @@ def _check(folder: Path, shards: Sequence[Snapshot]) -> None:
                 with RunReader(folder) as target:
                     _same.check_target(target, reader)
                     _check_contradiction(target, reader)
-
-
-def missing(store: RunReader, count: int, *, failed: bool = False) -> dict[int, int]:
-    """How many clips of each of ``count`` parts are planned or lack readings.
-
-    Args:
-        store: of the whole run.
-        count: of parts.
-        failed: whether clips and readings that failed are counted as well.
-    """
-    found: dict[int, int] = {}
-    metrics = {row.name for row in store.metrics()}
-    keys = store.reading_keys(failed=not failed)
-    owners = {row.name: _owners(store, row.name, count) for row in store.systems()}
-    for clip in store.clips():
-        key = clip.key
-        complete = clip.status == "failed" and not failed
-        complete |= clip.status == "done" and all((key, name) in keys for name in metrics)
-        if not complete:
-            part = owners[key.system][key.utterance, key.repeat]
-            found[part] = found.get(part, 0) + 1
-    return dict(sorted(found.items()))
-
-
-def _owners(store: RunReader, system: str, count: int) -> dict[tuple[str, int], int]:
-    repeats = store.meta("testset")["repeats"]
-    asked = [Request(item.id, item.text, repeat=repeat)
-             for item in store.utterances() for repeat in range(repeats)]  # fmt: skip
-    return parts.owners(asked, system, count)
 
 
 def _join(store: Store, shards: Sequence[Snapshot], running: list[Path]) -> Joined:
@@ -259,7 +229,7 @@ def _finish(store: Store, joined: Joined) -> None:
     if pooled and not any("asked" in one for one in store.meta("agreement", {}).values()):
         store.set_meta("agreement", pooled)
     joined.count = store.meta("count", 1)
-    joined.missing = missing(store, joined.count)
+    joined.missing = lacking.missing(store, joined.count)
     ends = [one["finished"] for one in known if one["finished"]]
     if not joined.missing and ends and store.meta("finished") is None:
         store.set_meta("finished", max(ends))

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 from mamtra_eval import borders
+from mamtra_eval.database import connect, damaged, explained
 from mamtra_eval.errors import UserError
 from mamtra_eval.evidence import Evidence
 from mamtra_eval.metrics import Figure, Reading
@@ -32,8 +31,6 @@ from mamtra_eval.testset import Utterance
 DATABASE = "run.sqlite"
 MOST_ALIKE = 50_000
 """Different counts that are remembered while rows are read."""
-WAIT_S = 30.0
-"""How long another program's lock on the database is waited for."""
 
 
 class RunReader:
@@ -49,7 +46,7 @@ class RunReader:
                 fix="Give the folder that evaluate or run wrote.",
             )
         try:
-            self._db = _connect(path)
+            self._db = connect(path)
             borders.check_schema(self._db, path)
             self._prepare()
             self._check_version()
@@ -255,38 +252,6 @@ class RunReader:
         """What is done to the database before anything is read from it."""
 
 
-def damaged(how: str) -> sqlite3.DatabaseError:
-    """The error that SQLite itself would raise, had it met the damage."""
-    error = sqlite3.DatabaseError(how)
-    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-    return error
-
-
-def explained(error: sqlite3.Error, path: Path) -> UserError:
-    """What went wrong with a run's database, and what to do about it."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary of an extended code
-    go_on = "then the same command goes on from here."
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        what = "another program has locked the run's database"
-        fix = f"End it (a database browser, a backup), {go_on}"
-    elif code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-        what = f"the run's database can't be written or read ({error})"
-        fix = f"Make room on the disk, or see what ails it; {go_on}"
-    elif code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-        what = f"the run's database can't be written ({error})"
-        fix = f"Make the folder writable, {go_on}"
-    elif code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        what = f"the run's database is damaged ({error})"
-        fix = f"Save what is left of it with: mamtra-eval rescue {path.parent}"
-    elif "no such table" in str(error):
-        what = "the run's database is empty: its first start ended at once, or its log is lost"
-        fix = "Start it again with evaluate; if that says the same, save what is left with: "
-        fix += f"mamtra-eval rescue {path.parent}"
-    else:
-        what, fix = f"the run's database can't be used ({error})", "Move the folder away."
-    return UserError(what, where=str(path), fix=fix)
-
-
 def _clip(row: sqlite3.Row, database: Path) -> ClipRow:
     """A row of clips; columns that older runs lack (``rows.ADDED``) are ``None``."""
     return ClipRow(
@@ -318,18 +283,3 @@ def _profile(row: Sequence[Any]) -> ProfileRow:
     unit, source, value, n, low, high, notes, detail, error = row[8:]
     told, more = tuple(json.loads(notes)), json.loads(detail)
     return ProfileRow(ProfileKey(*row[:8]), unit, source, value, n, low, high, told, more, error)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    """Open the database; one in a read-only folder by way of a copy."""
-    if os.access(path.parent, os.W_OK):
-        return sqlite3.connect(path, timeout=WAIT_S, isolation_level=None)
-    # SQLite reads no write-ahead log where it can't write: a killed run is read from a copy.
-    memory = sqlite3.connect(":memory:", isolation_level=None)
-    with TemporaryDirectory() as folder:
-        for part in path.parent.glob(f"{path.name}*"):
-            shutil.copy(part, folder)
-        copy = sqlite3.connect(Path(folder) / path.name)
-        copy.backup(memory)
-        copy.close()
-    return memory

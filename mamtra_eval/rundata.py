@@ -12,13 +12,14 @@ from typing import Any
 
 from mamtra_eval import drift, opinions, parts, profiles
 from mamtra_eval.config import RunConfig
+from mamtra_eval.database import damaged, explained
 from mamtra_eval.errors import UserError
 from mamtra_eval.footprint import Footprint
 from mamtra_eval.metrics import Reading
 from mamtra_eval.opinions import Opinion
 from mamtra_eval.parts import Part
 from mamtra_eval.profiles import Session
-from mamtra_eval.reader import DATABASE, RunReader, damaged, explained
+from mamtra_eval.reader import DATABASE, RunReader
 from mamtra_eval.rows import ClipKey, ClipRow, MetricRow, SystemRow
 from mamtra_eval.targets import is_floor
 from mamtra_eval.testset import Utterance

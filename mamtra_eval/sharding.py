@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from mamtra_eval import config as configuration
-from mamtra_eval import joining, parts, pipeline, registry
+from mamtra_eval import joining, lacking, parts, pipeline, registry
 from mamtra_eval.config import RunConfig
 from mamtra_eval.errors import UserError
 from mamtra_eval.executors import LOCAL
@@ -219,7 +219,7 @@ def _join(done: Done, busy: Sequence[Part] = ()) -> None:
 
 def _submit(done: Done, ledger: _Ledger, cluster: Cluster, *, retry_failed: bool) -> None:
     with RunReader(done.folder) as store:
-        missing = joining.missing(store, ledger.count, failed=retry_failed)
+        missing = lacking.missing(store, ledger.count, failed=retry_failed)
     alive = cluster.alive([*ledger.jobs.values()])
     wanted = [
         Part(index, ledger.count)

@@ -21,9 +21,10 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from mamtra_eval.database import damaged
 from mamtra_eval.metrics import Reading
 from mamtra_eval.profiling.rows import ProfileRow
-from mamtra_eval.reader import RunReader, damaged
+from mamtra_eval.reader import RunReader
 from mamtra_eval.rows import ADDED, SCHEMA, SCHEMA_VERSION, ClipKey, MetricRow, SystemRow
 from mamtra_eval.run_folder import lock, make, now
 from mamtra_eval.testset import Utterance
@@ -84,14 +85,9 @@ class Store(RunReader):
         """Add them in the order given; those that are there get their present place and paths."""
         for position, item in enumerate(utterances):
             row = (
-                item.id,
-                position,
-                item.text,
-                item.prompt_text,
-                self._relative(item.prompt_audio),
-                self._relative(item.ground_truth),
-                fingerprints[item.id],
-            )
+                item.id, position, item.text, item.prompt_text, self._relative(item.prompt_audio),
+                self._relative(item.ground_truth), fingerprints[item.id],
+            )  # fmt: skip
             self._db.execute(
                 "INSERT INTO utterances VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE "
                 "SET position = excluded.position, prompt_audio = excluded.prompt_audio, "
@@ -141,10 +137,7 @@ class Store(RunReader):
 
     def add_clip(self, key: ClipKey, seed: int) -> None:
         """Plan a clip, if it is not planned already."""
-        self._db.execute(
-            "INSERT OR IGNORE INTO clips (system, utterance, repeat, seed) VALUES (?, ?, ?, ?)",
-            (*_columns(key), seed),
-        )
+        self.add_clips([(key, seed)])
 
     def finish_clip(
         self,

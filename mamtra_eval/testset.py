@@ -27,15 +27,13 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from mamtra_eval import list_file
 from mamtra_eval.errors import UserError
 
 COLUMNS = "utt|prompt_text|prompt_wav|text[|ground_truth], utt|text|prompt_wav or utt|text"
-MAX_BYTES = 512 * 2**20
-"""Of a list: some millions of lines."""
 MAX_SHOWN = 5
 LONGEST_PATH = 500
 """Characters of a path that an error shows."""
@@ -154,7 +152,7 @@ def parse(path: Path) -> tuple[list[tuple[int, Utterance]], list[Problem]]:
     problems: list[Problem] = []
     first_line: dict[str, int] = {}
     width: int | None = None
-    for number, line in _lines(path):
+    for number, line in list_file.lines(path):
         columns = line.split("|")
         width = width or len(columns)
         problem = _column_problem(number, columns, width)
@@ -187,38 +185,6 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:  # a name that is too long, a folder that may not be looked into
         return False
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    try:
-        _check_file(path)
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise UserError(
-            "no such list", where=str(path), fix="Give the path of a meta.lst."
-        ) from error
-    except (UnicodeDecodeError, OSError) as error:
-        raise UserError(
-            f"the list can't be read as UTF-8 text ({error})",
-            where=str(path),
-            fix="Save it as UTF-8.",
-        ) from error
-    # Not splitlines(): it also breaks at characters that a text may hold.
-    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
-        if line.strip():
-            yield number, line.strip()
-
-
-def _check_file(path: Path) -> None:
-    """UserError for what is no list: a pipe that nobody writes, a device without an end."""
-    size = path.stat().st_size
-    if not path.is_file() or size > MAX_BYTES:
-        found = f"{size:,} bytes" if path.is_file() else "no regular file"
-        raise UserError(
-            f"no list of utterances ({found})",
-            where=str(path),
-            fix=f"Give the path of a meta.lst, a text file of at most {MAX_BYTES:,} bytes.",
-        )
 
 
 def _column_problem(number: int, columns: list[str], width: int) -> Problem | None:

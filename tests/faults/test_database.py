@@ -15,7 +15,7 @@ from run_rows import rows
 sys.path.insert(0, str(Path(__file__).parent))
 from runs import command, finish, mamtra, n_done, start, until
 
-from mamtra_eval import reader
+from mamtra_eval import database
 from mamtra_eval.errors import UserError
 from mamtra_eval.reader import RunReader
 from mamtra_eval.store import Store
@@ -51,7 +51,7 @@ def test_a_short_lock_is_waited_for(run: Path) -> None:
 
 
 def test_a_long_lock_is_told_and_loses_nothing(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "WAIT_S", 0.2)
+    monkeypatch.setattr(database, "WAIT_S", 0.2)
     other = sqlite3.connect(run / "run.sqlite", isolation_level=None)
     with Store(run) as store:
         other.execute("BEGIN EXCLUSIVE")
