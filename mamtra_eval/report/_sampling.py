@@ -48,11 +48,14 @@ def choose(results: Results) -> Sample | None:
     others = (utterance for utterance in results.utterances if utterance not in failed | lost)
     drawn = set(heapq.nsmallest(size - len(failed | lost), others, key=_draw))
     shown = failed | lost | drawn
+    among = [f"{len(drawn):,} drawn by a hash of their names"]
+    if lost:
+        among.insert(0, f"{len(lost):,} with the largest losses to the baseline")
+    if failed:
+        among.insert(0, f"{len(failed):,} of the {len(failing):,} in which something failed")
     note = (
         f"Shown are {len(shown):,} of {len(results.utterances):,} utterances, each with the clips "
-        f"of all systems: {len(failed):,} of the {len(failing):,} in which something failed, "
-        f"{len(lost):,} more with the largest losses to the baseline, and {len(drawn):,} drawn by "
-        "a hash of their names. Figures, intervals and ranks rest on all "
+        f"of all systems: {', '.join(among)}. Figures, intervals and ranks rest on all "
         f"{len(results.clips):,} clips; results.parquet and results.jsonl have a row for each."
     )
     return Sample(frozenset(shown), note)
