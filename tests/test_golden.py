@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from plugins import write_plugin
 
 from mamtra_eval import drift
 
@@ -40,11 +41,7 @@ def create(options):
 def behave(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
     """Sets what the metric says; the metric is a distribution on the path of processes."""
     folder = tmp_path / "plugins"
-    about = folder / "told-1.0.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: told\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[mamtra_eval.metrics]\ntold = told_plugin\n")
-    (folder / "told_plugin.py").write_text(PLUGIN)
+    write_plugin(folder, "told", PLUGIN, "metrics")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return lambda text: (folder / "behaviour").write_text(text) and None
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from plugins import write_plugin
 from run_rows import rows
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -53,11 +54,7 @@ def create(options):
 def plugins(tmp_path: Path) -> str:
     """A PYTHONPATH on which a distribution with the system ``odd`` lies."""
     folder = tmp_path / "plugins"
-    about = folder / "odd-1.0.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[mamtra_eval.systems]\nodd = odd_plugin\n")
-    (folder / "odd_plugin.py").write_text(PLUGIN)
+    write_plugin(folder, "odd", PLUGIN)
     return f"{folder}{os.pathsep}{REPOSITORY}"
 
 

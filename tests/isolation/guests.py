@@ -78,12 +78,3 @@ def pid_of(system: Isolated) -> int:
 
 def folder_of(system: Isolated) -> Path:
     return system._keeper._guest.process.folder
-
-
-def write_plugin(folder: Path, name: str, source: str) -> None:
-    """A distribution with one system, as it lies in a folder of ``sys.path``."""
-    about = folder / f"{name}-1.0.dist-info"
-    about.mkdir(parents=True)
-    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(f"[mamtra_eval.systems]\n{name} = {name}_plugin\n")
-    (folder / f"{name}_plugin.py").write_text(source)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from guests import HERE, write_plugin
+from guests import HERE
+from plugins import write_plugin
 
 import mamtra_eval
 from mamtra_eval.diagnosis import Check

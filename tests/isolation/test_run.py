@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-from guests import HERE, group, until, write_plugin
+from guests import HERE, group, until
+from plugins import write_plugin
 
 from mamtra_eval import config as configuration
 from mamtra_eval.pipeline import evaluate
